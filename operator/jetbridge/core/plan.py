@@ -1,0 +1,323 @@
+"""From what a deployment should have and what its Secret holds to actions, as data (design, sections 2 and 5).
+
+Two pure steps. `draft` decides for each entry whether it is carried over untouched, rendered, or held back, and names the
+material that rendering needs; the shell fetches only that. `plan` renders and compares. An unchanged world drafts no need
+and plans no action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jetbridge.core import manifest as manifests
+from jetbridge.core.actions import (
+    CreateSecret,
+    DeleteSecret,
+    RemakeSecret,
+    ReplaceSecret,
+    SecretAction,
+    SecretBody,
+)
+from jetbridge.core.airflow import (
+    MAX_ENTRY_BYTES,
+    MAX_SECRET_BYTES,
+    NotRepresentable,
+    connection_id_warnings,
+    entry_size,
+    render_json,
+    render_uri,
+)
+from jetbridge.core.digest import Keyring, Scope, canonical
+from jetbridge.core.fields import Fields, FieldValue, make_layer, merge, pack, plain_fields, to_airflow
+from jetbridge.core.manifest import EntryRecord, Manifest
+from jetbridge.core.resolve import DesiredEntry, LayerInput, Problem, Resolution
+from jetbridge.core.secret_value import SecretValue
+from jetbridge.core.sources import origins_of
+from jetbridge.core.views import RENDERED_LABEL, SOURCE_LABEL, DeploymentView, Format, RenderedView
+
+LABELS: Mapping[str, str] = {RENDERED_LABEL: "true", SOURCE_LABEL: "false"}
+SECRET_TYPE = "Opaque"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The deployment's rendered Secret, and older ones of it under other names. None: there is none that we know.
+
+    `records` is its manifest. It may be newer than the annotation: a changed recipe that gives the same value is
+    remembered and not written, since others restart workloads on any write of a Secret.
+    """
+
+    current: RenderedView | None
+    records: Manifest = field(default_factory=dict)
+    others: tuple[RenderedView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """An entry that stays as it stands in the Secret, byte for byte."""
+
+    record: EntryRecord
+    value: SecretValue = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DraftEntry:
+    """One entry of a draft. `last_good` is what stays if it can't be rendered; `carried` that nothing need be done."""
+
+    desired: DesiredEntry
+    recipe: str | None
+    carried: Carried | None
+    last_good: Carried | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is to be done, before any secret is read. `needs` are the owners whose stored fields rendering takes."""
+
+    deployment: DeploymentView
+    scope: Scope
+    resolution: Resolution
+    observed: Observed
+    entries: tuple[DraftEntry, ...]
+    kept: Mapping[str, Carried]
+    needs: tuple[LayerInput, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One connection of the deployment after planning. `current` tells that it is in the state asked for."""
+
+    desired: DesiredEntry
+    record: EntryRecord | None
+    current: bool
+    problem: Problem | None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Actions, and what the deployment has once they are done."""
+
+    actions: tuple[SecretAction, ...]
+    entries: tuple[Entry, ...]
+    kept: tuple[str, ...]
+    records: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Material that could not be fetched, and why."""
+
+    reason: str
+    message: str
+
+
+StoredFields = Mapping[str, "Fields | Unavailable"]
+
+
+def recipe_of(entry: DesiredEntry, style: Format, keyring: Keyring, scope: Scope) -> str:
+    """A keyed digest of all that the rendered value depends on; stored content counts by its own digest."""
+    layers = [
+        [
+            pack(plain_fields(layer.spec)),
+            list(layer.unset),
+            layer.ready.record.digest if layer.ready is not None else "",
+        ]
+        for layer in entry.layers
+    ]
+    return keyring.digest("recipe", scope, canonical([style, entry.env_name, layers]))  # type: ignore[list-item]
+
+
+def draft(
+    deployment: DeploymentView, scope: Scope, resolution: Resolution, observed: Observed, keyring: Keyring | None
+) -> Draft:
+    """Decides what happens to each entry. Without a keyring (Vault was never reached) entries can only stay or go."""
+    current = observed.current
+    records = observed.records
+    intact: dict[str, Carried] = {}
+    for name, record in records.items():
+        value = current.data.get(name) if current is not None else None
+        if value is None:
+            continue
+        if keyring is not None and not keyring.matches(record.value, "value", scope, _valued(name, value)):
+            continue
+        intact[name] = Carried(record, value)
+    entries: list[DraftEntry] = []
+    needs: dict[str, LayerInput] = {}
+    for desired in resolution.entries:
+        standing = intact.get(desired.env_name)
+        same = standing if standing is not None and standing.record.identity == desired.identity else None
+        if desired.blocked is not None or keyring is None:
+            entries.append(DraftEntry(desired, None, None, same))
+            continue
+        recipe = recipe_of(desired, deployment.format, keyring, scope)
+        if same is not None and same.record.recipe == recipe:
+            entries.append(DraftEntry(desired, recipe, same, same))
+            continue
+        entries.append(DraftEntry(desired, recipe, None, same))
+        for layer in desired.layers:
+            if layer.ready is not None:
+                needs[layer.owner.uid] = layer
+    wanted = {e.env_name for e in resolution.entries}
+    kept = {n: c for n, c in intact.items() if c.record.workspace in resolution.frozen and n not in wanted}
+    return Draft(deployment, scope, resolution, observed, tuple(entries), kept, tuple(needs.values()))
+
+
+def plan(work: Draft, stored: StoredFields, keyring: Keyring | None, now: str) -> Plan:
+    """Renders what the draft asks for and compares with the Secret. `now` is RFC 3339, used where content is new."""
+    results: list[Entry] = []
+    data: dict[str, SecretValue] = {name: carried.value for name, carried in work.kept.items()}
+    records: dict[str, EntryRecord] = {name: carried.record for name, carried in work.kept.items()}
+    budget = _Budget(data, records)
+    # What stands already goes first, so that something new never pushes out what was delivered.
+    order = sorted(work.entries, key=lambda e: (e.last_good is None, e.desired.env_name))
+    for entry in order:
+        result, value = _settle(work, entry, stored, keyring, now)
+        name = entry.desired.env_name
+        if result.record is not None and value is not None:
+            refused = budget.add(name, value, result.record)
+            if refused is not None:
+                problem = _problem(entry.desired, "TooLarge", refused)
+                fallback = entry.last_good
+                if fallback is not None and budget.add(name, fallback.value, fallback.record) is None:
+                    result, value = Entry(entry.desired, fallback.record, False, problem), fallback.value
+                else:
+                    result, value = Entry(entry.desired, None, False, problem), None
+        if result.record is not None and value is not None:
+            data[name], records[name] = value, result.record
+        results.append(result)
+    results.sort(key=lambda r: r.desired.env_name)
+    body = SecretBody(
+        namespace=work.deployment.meta.namespace,
+        name=work.deployment.secret_name,
+        owner_name=work.deployment.meta.name,
+        owner_uid=work.deployment.meta.uid,
+        manifest=manifests.dump(records),
+        data=data,
+    )
+    return Plan(tuple(_actions(body, records, work)), tuple(results), tuple(sorted(work.kept)), records)
+
+
+def _settle(
+    work: Draft, entry: DraftEntry, stored: StoredFields, keyring: Keyring | None, now: str
+) -> tuple[Entry, SecretValue | None]:
+    desired = entry.desired
+    if entry.carried is not None:
+        warnings = connection_id_warnings(desired.connection.connection_id)
+        return Entry(desired, entry.carried.record, True, None, warnings), entry.carried.value
+    problem = desired.blocked
+    if problem is None and (keyring is None or entry.recipe is None):
+        problem = _problem(desired, "VaultUnavailable", "Vault was not reached yet; what was delivered stays")
+    if problem is None:
+        missing = [stored[x.owner.uid] for x in desired.layers if x.ready is not None]
+        failed = next((m for m in missing if isinstance(m, Unavailable)), None)
+        if failed is not None:
+            problem = _problem(desired, failed.reason, failed.message)
+    if problem is None and keyring is not None and entry.recipe is not None:
+        try:
+            text, warnings = render(merged(desired, stored), work.deployment.format)
+            size = entry_size(desired.env_name, text)
+            if size > MAX_ENTRY_BYTES:
+                raise NotRepresentable(
+                    (f"it takes {size} bytes as an environment variable, and Linux takes {MAX_ENTRY_BYTES}",)
+                )
+        except NotRepresentable as error:
+            problem = _problem(desired, "NotRepresentable", "; ".join(error.problems))
+        else:
+            value = SecretValue.of(text)
+            previous = entry.last_good.record if entry.last_good is not None else None
+            digest = keyring.digest("value", work.scope, _valued(desired.env_name, value))
+            unchanged = entry.last_good is not None and entry.last_good.value == value
+            since = previous.since if previous is not None and unchanged else now
+            record = EntryRecord(desired.connection.meta.namespace, desired.identity, entry.recipe, digest, since)
+            return Entry(
+                desired, record, True, None, (*connection_id_warnings(desired.connection.connection_id), *warnings)
+            ), value
+    if entry.last_good is not None:
+        return Entry(desired, entry.last_good.record, False, problem), entry.last_good.value
+    return Entry(desired, None, False, problem), None
+
+
+def merged(entry: DesiredEntry, stored: StoredFields) -> dict[str, FieldValue]:
+    """The entry's fields after all layers, each with its origin."""
+    out: dict[str, FieldValue] = {}
+    for layer in entry.layers:
+        sourced = stored.get(layer.owner.uid) if layer.ready is not None else None
+        fields: Fields = {} if sourced is None or isinstance(sourced, Unavailable) else sourced
+        prefix = f"{layer.origin}: " if layer.origin else ""
+        origins = {name: prefix + where for name, where in origins_of(layer.spec, fields).items()}
+        inner = make_layer(plain_fields(layer.spec), layer.origin or "Connection", fields, origins)
+        out = merge(out, inner, layer.unset)
+    return out
+
+
+def render(fields: Mapping[str, FieldValue], style: Format) -> tuple[str, tuple[str, ...]]:
+    """The value of the environment variable, and warnings about what the format loses.
+
+    Raises:
+        NotRepresentable: it would not come back from Airflow as it is.
+    """
+    connection = to_airflow({name: value.value for name, value in fields.items()})
+    if style == "URI":
+        rendered = render_uri(connection)
+        return rendered.value, rendered.warnings
+    return render_json(connection), ()
+
+
+class _Budget:
+    """Counts what fits into one Secret and its annotation."""
+
+    def __init__(self, data: Mapping[str, SecretValue], records: Mapping[str, EntryRecord]) -> None:
+        self._data = sum(len(n) + len(v) for n, v in data.items())
+        self._manifest = len(manifests.dump(records)) + 64
+
+    def add(self, name: str, value: SecretValue, record: EntryRecord) -> str | None:
+        data = self._data + len(name) + len(value)
+        listed = self._manifest + len(manifests.dump({name: record}))
+        if data > MAX_SECRET_BYTES:
+            return (
+                f"the deployment's Secret is full: Kubernetes allows {MAX_SECRET_BYTES} bytes, "
+                f"and this connection needs {len(value)}"
+            )
+        if listed > manifests.MAX_BYTES:
+            return "the deployment's Secret is full: it holds as many connections as one Secret can account for"
+        self._data, self._manifest = data, listed
+        return None
+
+
+def _actions(body: SecretBody, records: Manifest, work: Draft) -> list[SecretAction]:
+    actions: list[SecretAction] = []
+    current = work.observed.current
+    if current is None:
+        actions.append(CreateSecret(body))
+    elif current.type != SECRET_TYPE:
+        actions.append(RemakeSecret(body, current.meta.uid))
+    elif not _same(body, records, current):
+        if current.immutable:
+            actions.append(RemakeSecret(body, current.meta.uid))
+        else:
+            actions.append(ReplaceSecret(body, current.meta.uid, current.meta.resource_version))
+    actions += [DeleteSecret(o.meta.namespace, o.meta.name, o.meta.uid) for o in work.observed.others]
+    return actions
+
+
+def _same(body: SecretBody, records: Manifest, current: RenderedView) -> bool:
+    """Whether the Secret need not be written: its data, its owner, and of whom each entry is."""
+    written = manifests.load(current.manifest)
+    return (
+        {n: (r.workspace, r.identity) for n, r in written.items()}
+        == {n: (r.workspace, r.identity) for n, r in records.items()}
+        and current.owner_uid == body.owner_uid
+        and all(current.labels.get(k) == v for k, v in LABELS.items())
+        and current.data.keys() == body.data.keys()
+        and all(current.data[k] == v for k, v in body.data.items())
+    )
+
+
+def _valued(name: str, value: SecretValue) -> bytes:
+    return name.encode() + b"\0" + value.reveal()
+
+
+def _problem(desired: DesiredEntry, reason: str, message: str) -> Problem:
+    return Problem(desired.connection.connection_id, str(desired.connection.meta), reason, message)

@@ -1,0 +1,1 @@
+"""A generic level-triggered engine. It knows neither Airflow nor Vault."""

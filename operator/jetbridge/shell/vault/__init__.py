@@ -1,0 +1,1 @@
+"""Vault: the contract of the store, and how it is spoken to."""
