@@ -99,7 +99,9 @@ def ensure(version: AirflowVersion, progress: Progress = print) -> Path:
     if (folder / COMPLETE).is_file():
         return python
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(folder.with_name(folder.name + ".lock"), lambda: progress(f"Airflow {version.name}: another is at it")):
+    with _lock(
+        folder.with_name(folder.name + ".lock"), lambda: progress(f"Airflow {version.name}: another is at it")
+    ) as lock:
         if (folder / COMPLETE).is_file():
             return python
         started = time.monotonic()
@@ -114,30 +116,39 @@ def ensure(version: AirflowVersion, progress: Progress = print) -> Path:
         )
         log.write_bytes(b"")
         for command in commands:
-            _run(command, log, lambda: progress(f"Airflow {version.name}: {time.monotonic() - started:.0f} s …"))
+            _run(command, log, lock, lambda: progress(f"Airflow {version.name}: {time.monotonic() - started:.0f} s …"))
         (folder / COMPLETE).write_text(version.requirements.name + "\n", encoding="utf-8")
         progress(f"Airflow {version.name}: ready after {time.monotonic() - started:.0f} s")
     return python
 
 
 @contextmanager
-def _lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+def _lock(path: Path, on_wait: Callable[[], None]) -> Iterator[int]:
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             on_wait()
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield  # closing the file gives the lock back, also when this process dies
+        yield file.fileno()  # closing the file gives the lock back, also when this process dies
 
 
-def _run(command: list[str], log: Path, on_step: Callable[[], None]) -> None:
-    """Runs a step in the cache's folder, so that no setting of this project applies to it."""
+def _run(command: list[str], log: Path, lock: int, on_step: Callable[[], None]) -> None:
+    """Runs a step in the cache's folder, so that no setting of this project applies to it.
+
+    It holds the lock too, so nobody begins anew while it still writes, should this process be killed.
+    """
     end = time.monotonic() + INSTALL_LIMIT_SECONDS
     environment = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")}
     with log.open("ab") as out:
         process = subprocess.Popen(
-            command, cwd=log.parent, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+            command,
+            cwd=log.parent,
+            env=environment,
+            pass_fds=[lock],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
         )
         try:
             while process.poll() is None and time.monotonic() < end:

@@ -133,6 +133,7 @@ GARBAGE = [
     ("raw #", "http://u:p@host/a#b", "schema", "a"),
     ("URL in the query", "http://h/?endpoint=https://x", "host", ""),
     ("protocol is the type", "http://http://host", "host", ""),
+    ("capital in the type before a protocol", "Http://https://h", "host", "http://https"),
     ("line break", "http://u:p@ho\nst", "host", "host"),
     ("escape is no UTF-8", "http://u:%E9@host", "password", "\ufffd"),
     ("parameter twice", "http://h/?a=b&a=c", "extra", {"a": "c"}),

@@ -53,7 +53,16 @@ uris = st.one_of(
     st.builds(
         lambda scheme, login, host, port, schema, query: f"{scheme}://{login}{host}{port}{schema}{query}",
         st.sampled_from(
-            ["http", "postgresql", "google-cloud-platform", "Http", "http://https", "http://http", "s://https"]
+            [
+                "http",
+                "postgresql",
+                "google-cloud-platform",
+                "Http",
+                "http://https",
+                "http://http",
+                "Http://https",
+                "s://https",
+            ]
         ),
         st.sampled_from(
             ["", "u:p@", "@", ":p@", "u@", "u:@", "u:a:b@", "u:a@b@", "u:%40%2f@", "u:p/w@", "u:1?x@", "%zz:%E9@"]

@@ -134,9 +134,7 @@ class DeploymentRef(ApiModel):
     """Names an AirflowDeployment."""
 
     name: ObjectName = Field(description="The AirflowDeployment's name.")
-    namespace: NamespaceName | None = Field(
-        default=None, description="Its namespace; this namespace when left out."
-    )
+    namespace: NamespaceName | None = Field(default=None, description="Its namespace; this namespace when left out.")
 
 
 class LabelExpression(ApiModel):
@@ -162,7 +160,17 @@ class LabelExpression(ApiModel):
 
 
 class LabelSelector(ApiModel):
-    """A Kubernetes label selector: all of its parts must match; an empty one matches everything."""
+    """A Kubernetes label selector: all of its parts must match."""
+
+    # An empty selector matches everything, and a mistyped field is pruned: it would admit every namespace.
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || "
+            "(has(self.matchExpressions) && size(self.matchExpressions) > 0)",
+            message="an empty selector would select everything; give matchLabels or matchExpressions",
+            holds=lambda s: bool(s.match_labels) or bool(s.match_expressions),
+        ),
+    )
 
     match_labels: dict[LabelKey, LabelValue] | None = Field(
         default=None, max_length=64, description="Labels with exactly these values."
@@ -178,9 +186,7 @@ class Condition(ApiModel):
     type: str = Field(max_length=64, description="What the condition speaks of.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
     reason: str = Field(max_length=64, description="Why, in one word for programs.")
-    message: str = Field(
-        max_length=2048, description="Why, and what to do, in a sentence for people."
-    )
+    message: str = Field(max_length=2048, description="Why, and what to do, in a sentence for people.")
     last_transition_time: str = Field(
         max_length=32,
         json_schema_extra={"format": "date-time"},

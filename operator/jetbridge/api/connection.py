@@ -112,9 +112,7 @@ class IngestStatus(ApiModel):
     observed_generation: int | None = Field(
         default=None, ge=0, description="The generation that this status speaks of."
     )
-    connection_id: str | None = Field(
-        default=None, max_length=253, description="The effective id that DAGs ask for."
-    )
+    connection_id: str | None = Field(default=None, max_length=253, description="The effective id that DAGs ask for.")
     vault: VaultEntry | None = Field(default=None, description="The entry in Vault, when there are sources.")
     sources: list[SourceVersion] | None = Field(
         default=None,
@@ -141,7 +139,9 @@ class Connection(ApiModel):
         PrinterColumn(name="Type", json_path=".spec.type", description="Airflow's conn_type."),
         PrinterColumn(name="Sharing", json_path=".spec.sharing", description="Who receives it; Restricted when empty."),
         PrinterColumn(
-            name="Delivered", json_path=".status.delivered", description="Deployments that have it, of those that should."
+            name="Delivered",
+            json_path=".status.delivered",
+            description="Deployments that have it, of those that should.",
         ),
         PrinterColumn(
             name="Vault", type="integer", json_path=".status.vault.version", description="Version in Vault.", priority=1

@@ -117,10 +117,14 @@ class AirflowDeployment(ApiModel):
 
     columns: ClassVar[tuple[PrinterColumn, ...]] = (
         PrinterColumn(name="Secret", json_path=".status.secretName", description="The Secret for envFrom."),
-        PrinterColumn(name="Delivered", json_path=".status.delivered", description="Connections it has, of those it should."),
+        PrinterColumn(
+            name="Delivered", json_path=".status.delivered", description="Connections it has, of those it should."
+        ),
         *READY_COLUMNS,
         AGE_COLUMN,
     )
 
-    spec: AirflowDeploymentSpec | None = Field(default=None, description="Where connections come from, and how they arrive.")
+    spec: AirflowDeploymentSpec | None = Field(
+        default=None, description="Where connections come from, and how they arrive."
+    )
     status: AirflowDeploymentStatus | None = Field(default=None, description="What the operator did and saw.")

@@ -36,9 +36,7 @@ class SecretKeyRef(ApiModel):
     """One key of a Secret of this namespace that is labelled `jetbridge.dev/source: "true"`."""
 
     name: ObjectName = Field(description="The Secret's name.")
-    key: SecretKey | None = Field(
-        default=None, description="The key in the Secret; the field's name when left out."
-    )
+    key: SecretKey | None = Field(default=None, description="The key in the Secret; the field's name when left out.")
 
 
 class FieldFrom(ApiModel):
@@ -88,14 +86,10 @@ class ConnectionFields(ApiModel):
         pattern=r"^[A-Za-z0-9_.+-]+$",
         description="Airflow's conn_type, for example postgres or aws.",
     )
-    description: str | None = Field(
-        default=None, max_length=4096, description="A note for people; Airflow shows it."
-    )
+    description: str | None = Field(default=None, max_length=4096, description="A note for people; Airflow shows it.")
     host: str | None = Field(default=None, max_length=4096, description="Host, or what the type puts there.")
     port: int | None = Field(default=None, ge=1, le=65535, description="Port.")
-    schema_: str | None = Field(
-        default=None, alias="schema", max_length=4096, description="Schema, or database."
-    )
+    schema_: str | None = Field(default=None, alias="schema", max_length=4096, description="Schema, or database.")
     login: str | None = Field(default=None, max_length=4096, description="User name.")
     extra: dict[str, JsonValue] | None = Field(
         default=None,

@@ -28,9 +28,7 @@ class Kind:
 
 CONNECTION = Kind("Connection", "connections", "conn", Connection, Connection.columns)
 LINK = Kind("ConnectionLink", "connectionlinks", "connlink", ConnectionLink, ConnectionLink.columns)
-DEPLOYMENT = Kind(
-    "AirflowDeployment", "airflowdeployments", "afd", AirflowDeployment, AirflowDeployment.columns
-)
+DEPLOYMENT = Kind("AirflowDeployment", "airflowdeployments", "afd", AirflowDeployment, AirflowDeployment.columns)
 WORKSPACE = Kind("Workspace", "workspaces", "jbws", Workspace, Workspace.columns)
 
 KINDS: tuple[Kind, ...] = (CONNECTION, LINK, DEPLOYMENT, WORKSPACE)

@@ -25,10 +25,17 @@ def _set_and_unset_rule() -> Rule:
     names = ("description", "host", "port", "schema", "login")
     clashes = " || ".join(f'(u == "{name}" && has(self.{name}))' for name in names)
     return Rule(
-        rule=f"!has(self.unset) || !self.unset.exists(u, {clashes})",
+        rule=f"!has(self.unset) || !self.unset.exists(u, {clashes} || "
+        '(u != "extra" && has(self.fieldsFrom) && self.fieldsFrom.exists(f, f.field == u)))',
         message="a field is both set and unset; keep one of the two",
         field_path=".unset",
-        holds=lambda o: not any(name in names and o.states(name) for name in o.unset or ()),
+        holds=lambda o: (
+            not any(
+                (name in names and o.states(name))
+                or (name != "extra" and any(f.field == name for f in o.fields_from or ()))
+                for name in o.unset or ()
+            )
+        ),
     )
 
 
@@ -77,7 +84,9 @@ class ConnectionLink(ApiModel):
         PrinterColumn(name="Deployment", json_path=".spec.deploymentRef.name", description="With whom."),
         PrinterColumn(name="In", json_path=".spec.deploymentRef.namespace", description="The deployment's namespace."),
         PrinterColumn(
-            name="Delivered", json_path=".status.delivered", description="Deployments that have it, of those that should."
+            name="Delivered",
+            json_path=".status.delivered",
+            description="Deployments that have it, of those that should.",
         ),
         *READY_COLUMNS,
         AGE_COLUMN,

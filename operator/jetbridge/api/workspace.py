@@ -76,7 +76,10 @@ class Workspace(ApiModel):
             name="Admits", json_path=".spec.deployments.namespaces.from", description="Whose deployments it admits."
         ),
         PrinterColumn(
-            name="Deployments", type="integer", json_path=".status.deployments", description="Those of other namespaces that use it."
+            name="Deployments",
+            type="integer",
+            json_path=".status.deployments",
+            description="Those of other namespaces that use it.",
         ),
         *READY_COLUMNS,
         AGE_COLUMN,

@@ -6,6 +6,7 @@ import typer
 
 from jetbridge import __version__
 from jetbridge.cli.operator import operator_app
+from jetbridge.cli.render import render
 
 app = typer.Typer(
     name="jetbridge",
@@ -15,6 +16,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(operator_app, name="operator")
+app.command(epilog="Example: jetbridge render -f examples/quickstart")(render)
 
 
 def _version(wanted: bool) -> None:

@@ -6,6 +6,7 @@ The rules were measured with Airflow 2.11.2 and 3.3.2; `tests/airflow` measures 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +24,8 @@ _MAX_NUMBER_BITS = 13_000
 """Python refuses to read or write a number of more than 4,300 digits, so Airflow would lose the connection."""
 
 _PLAIN_KEY_LENGTH = 60
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class NotRepresentable(ValueError):
@@ -146,4 +149,4 @@ def _extra_problems(key: str, value: JsonValue) -> Iterator[str]:
 
 
 def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= c <= "\udfff" for c in text)
+    return not text.isascii() and _SURROGATE.search(text) is not None

@@ -112,7 +112,7 @@ def _flat(extra: Mapping[str, JsonValue]) -> dict[str, str] | None:
     """
     out: dict[str, str] = {}
     for key, value in extra.items():
-        if not key or key == EXTRA_KEY or not isinstance(value, str) or _may_be_json(value):
+        if key == EXTRA_KEY or not isinstance(value, str) or _may_be_json(value):
             return None
         out[key] = value
     return out

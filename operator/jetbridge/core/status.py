@@ -10,6 +10,7 @@ from jetbridge.api.deployment import MAX_LISTED_CONNECTIONS, MAX_LISTED_PROBLEMS
 from jetbridge.core.airflow import check_connection_id
 from jetbridge.core.conditions import condition
 from jetbridge.core.fields import plain_fields
+from jetbridge.core.ingest import StoreReason
 from jetbridge.core.material import Blocked, LastIngest, Material, NoMaterial, Ready
 from jetbridge.core.outcome import Outcome, Word, WriteFailure
 from jetbridge.core.plan import Entry, Plan
@@ -118,7 +119,8 @@ def _deployment_ready(
         more = f" (and {len(problems) - 1} more, see status.problems)" if len(problems) > 1 else ""
         ready = ("False", first.reason, f"{first.connection_id}: {first.message}{more}")
     else:
-        ready = ("True", "Delivered", f"{current} connections are in Secret {view.secret_name}")
+        count = "1 connection is" if current == 1 else f"{current} connections are"
+        ready = ("True", "Delivered", f"{count} in Secret {view.secret_name}")
     return _ready(view, ready, now)
 
 
@@ -273,6 +275,8 @@ def _link_verdict(
         return None
     if not word.applies:
         return ("True", word.reason, word.message), "0/0"
+    if word.reason == StoreReason.PENDING.value:
+        return None
     if not word.delivered:
         return ("False", word.reason, word.message), "0/1"
     return ("True", "Delivered", f"{where}: {word.message}"), "1/1"

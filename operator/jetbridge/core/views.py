@@ -195,7 +195,7 @@ M = TypeVar("M", bound=ApiModel)
 def _spec(model: type[M], raw: Raw, *, strict: bool) -> tuple[M | None, str | None]:
     try:
         extra: Literal["forbid", "ignore"] = "forbid" if strict else "ignore"
-        return model.model_validate(raw.get("spec") or {}, extra=extra), None
+        return model.model_validate(raw.get("spec") or {}, extra=extra, by_alias=True, by_name=False), None
     except ValidationError as error:
         return None, _explain(error, "spec")
 

@@ -31,6 +31,7 @@ class Memory:
     next_check: dict[str, float] = field(default_factory=dict)
     outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
     first_seen: dict[str, float] = field(default_factory=dict)
+    pending_since: dict[str, float] = field(default_factory=dict)
     _amended: dict[str, _Amended] = field(default_factory=dict)
     _materials: dict[str, tuple[object, Material]] = field(default_factory=dict)
 

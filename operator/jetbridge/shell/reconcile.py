@@ -22,6 +22,9 @@ from jetbridge.shell.context import Context
 from jetbridge.shell.vault.contract import VaultError, VaultUnavailable
 
 
+_PENDING_SECONDS = 10.0
+
+
 def timestamp(seconds: float) -> str:
     """Seconds since the epoch as Kubernetes writes times: RFC 3339, UTC, whole seconds."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -61,6 +64,9 @@ class DeploymentReconciler:
         if failure is None:
             self._remember(view, result)
         self._conclude(work, result, failure, world)
+        wait = self._pending_wait(view, result)
+        if wait > 0:
+            return Done(again_after=wait)
         await ctx.report(view, deployment_status(view, resolution, result, failure, timestamp(ctx.now())))
         if any(isinstance(s, Unavailable) and s.reason == StoreReason.DENIED.value for s in stored.values()):
             return Retry("VaultDenied")
@@ -92,6 +98,15 @@ class DeploymentReconciler:
             for e in work.entries
         )
         return seen + ctx.settings.first_write_hold - ctx.clock() if pending else 0.0
+
+    def _pending_wait(self, view: DeploymentView, result: Plan) -> float:
+        """For how long the status waits for connections that are being taken in, so that it does not flap."""
+        ctx = self._ctx
+        if not any(e.problem is not None and e.problem.reason == StoreReason.PENDING.value for e in result.entries):
+            ctx.memory.pending_since.pop(view.meta.uid, None)
+            return 0.0
+        since = ctx.memory.pending_since.setdefault(view.meta.uid, ctx.clock())
+        return since + _PENDING_SECONDS - ctx.clock()
 
     async def _fetch(self, key: Key, work: Draft) -> StoredFields:
         """Reads from Vault what rendering needs and the sources no longer give."""

@@ -83,6 +83,22 @@ def test_absent_parts_are_not_set_but_airflow_says_empty() -> None:
     assert read_uri("http://:@h").password is None
 
 
+@pytest.mark.parametrize(
+    ("uri", "host"),
+    [
+        ("http://Db.Example.COM", "db.example.com"),
+        ("http://d%42.Example.COM", "dB.Example.COM"),
+        ("http://A%2FB", "A/B"),
+        ("http://u@A%2FB:1", "A/B"),
+        ("http://HTTPS://Host", "https://host"),
+        ("http://https://u:p@A%2FB:80", "https://A/B"),
+        ("http://[FE80::1%25E]:80", "fe80::1%E"),
+    ],
+)
+def test_reads_the_host_as_airflow_does(uri: str, host: str) -> None:
+    assert read_uri(uri).host == host
+
+
 def test_reads_pem_and_nested_extra() -> None:
     conn = Conn("ssh", extra={"private_key": PEM, "nested": {"a": [1, None]}})
     assert parse_connection(render_uri(conn).value) == conn
@@ -104,6 +120,7 @@ BAD = {
     "URL in the query": ("http://h/?a=http://b", "%3A%2F%2F"),
     "protocol in the password": ("http://u:a://b@h", "%3A%2F%2F"),
     "protocol is the type": ("http://http://h", "%3A%2F%2F"),
+    "capital in the type before a protocol": ("Http://https://h", "%3A%2F%2F"),
     "protocol ends in the type": ("s://https://h", "%3A%2F%2F"),
     "three protocols": ("a://b://c://d", "%3A%2F%2F"),
     "protocol without host": ("a://b://", "no host"),
