@@ -126,7 +126,7 @@ def _print(found: list[OfflineDeployment]) -> None:
             console.print(
                 Text.assemble("  ", (entry.env_name, "bold cyan"), f"  Connection {entry.connection}, by {entry.via}")
             )
-            console.print(Padding(_table(entry), (0, 0, 0, 4)))
+            console.print(Padding(_table(entry), (0, 0, 0, 4), expand=False))
             for warning in entry.warnings:
                 console.print(Text(f"    warning: {warning}", style="yellow"))
         if not item.entries:

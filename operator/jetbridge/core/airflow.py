@@ -144,10 +144,11 @@ def connection_id_warnings(connection_id: str) -> tuple[str, ...]:
     if not found:
         return ()
     marks = " and ".join(f"'{c}'" for c in found)
-    return (
+    message = (
         f"the connection id holds {marks}: Airflow finds it, but a shell such as dash does not hand the variable on to "
-        "what it starts (subprocess with shell=True); '_' is safe",
+        "what it starts (subprocess with shell=True); '_' is safe"
     )
+    return (message,)
 
 
 def render_json(conn: AirflowConnection) -> str:
