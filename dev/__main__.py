@@ -139,7 +139,7 @@ def since(moment: float) -> str:
     return elapsed(max(0.0, time.time() - moment))
 
 
-def _terminated(number: int, frame: FrameType | None) -> None:
+def _terminated(number: int, _: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 

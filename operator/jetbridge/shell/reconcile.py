@@ -21,7 +21,6 @@ from jetbridge.shell.cluster import ApiUnavailable, ClusterError, Conflict, Forb
 from jetbridge.shell.context import Context
 from jetbridge.shell.vault.contract import VaultError, VaultUnavailable
 
-
 _PENDING_SECONDS = 10.0
 
 
