@@ -29,7 +29,6 @@ from jetbridge.shell.cluster import Conflict, Missing
 from jetbridge.shell.context import PARSERS, Context
 from jetbridge.shell.reconcile import timestamp
 from jetbridge.shell.vault.contract import CasMismatch, VaultDenied, VaultError, VaultUnavailable, entry_path
-from jetbridge.shell.vault.keys import load_keyring
 
 _RETRIED = (StoreReason.UNAVAILABLE, StoreReason.DENIED)
 
@@ -45,6 +44,8 @@ class OwnerReconciler:
         owner = self._find(key)
         if owner is None:
             return Done()
+        if self._ctx.state.namespace(key.namespace) is None:
+            return Retry("namespace")  # its event is on the way, and ownership needs its UID
         if owner.meta.deleting:
             return await self._finalize(owner)
         result = await self._ingest(owner)
@@ -67,6 +68,10 @@ class OwnerReconciler:
         if source is None:
             return await self._drop_entry(owner)
         if isinstance(source, SourceProblem) and source.reason is not SourceReason.MISSING:
+            return Done()
+        if memory.keyring is None:
+            # The operator asks for every key once the digest keys are there.
+            self._note(owner, StoreReason.UNAVAILABLE, "Vault was not reached yet; what was delivered stays")
             return Done()
         if not self._due(owner, source):
             return Done(again_after=self._until_check(owner))
@@ -93,8 +98,6 @@ class OwnerReconciler:
     def _due(self, owner: Owner, source: Collected | SourceProblem) -> bool:
         """Whether Vault must be asked: something waits to be taken in, or it is time to look at the entry."""
         ctx = self._ctx
-        if ctx.memory.keyring is None:
-            return True
         material = ctx.memory.material(owner)
         if isinstance(material, Blocked):
             last = ctx.memory.last_ingest.get(owner.meta.uid)
@@ -110,10 +113,6 @@ class OwnerReconciler:
     async def _decide_and_do(self, owner: Owner, source: Collected | SourceProblem) -> Decision | None:
         """Looks at the entry, decides by the table, and does it. None: the object is gone meanwhile."""
         ctx = self._ctx
-        memory = ctx.memory
-        if memory.keyring is None:
-            memory.keyring = await load_keyring(ctx.vault, ctx.settings.vault.prefix)
-            self._wake_all()
         path = self._path(owner)
         entry = await ctx.vault.read_state(path, content=False)
         decision = self._decide(owner, source, entry)
@@ -247,11 +246,6 @@ class OwnerReconciler:
             return
         for deployment in self._deployments(owner):
             self._ctx.queue.add(Key("AirflowDeployment", *deployment))
-
-    def _wake_all(self) -> None:
-        """The keyring is there: what could only stay or go can now be rendered."""
-        for deployment in self._ctx.state.deployments:
-            self._ctx.queue.add(key_of(deployment))
 
     def _deployments(self, owner: Owner) -> Iterable[tuple[str, str]]:
         if isinstance(owner, LinkView):

@@ -47,6 +47,8 @@ class DeploymentReconciler:
         view = ctx.state.deployments.get(key.namespace, key.name)
         if view is None or view.meta.deleting:
             return await self._withdraw_all(key, view)
+        if ctx.state.namespace(key.namespace) is None:
+            return Retry("namespace")  # its event is on the way, and consent needs its labels
         if view.problem is not None:
             # What it asks for can't be read; what it was given stays.
             return await self._report_invalid(view)
