@@ -255,5 +255,10 @@ def write_person_files(stack: LocalStack) -> tuple[Path, Path]:
     kubeconfig, env = stack.state_dir / "kubeconfig", stack.state_dir / "env"
     write_private(kubeconfig, stack.admin_kubeconfig.read_bytes())
     lines = (("KUBECONFIG", str(kubeconfig)), ("VAULT_ADDR", stack.vault_addr), ("VAULT_TOKEN", stack.vault_root_token))
-    write_private(env, "".join(f"export {name}='{value}'\n" for name, value in lines))
+    text = "".join(f"export {name}='{value}'\n" for name, value in lines)
+    elsewhere = [p for p in (stack.tools.kubectl, stack.tools.vault) if shutil.which(p.name) != str(p)]
+    if elsewhere:
+        folders = ":".join(dict.fromkeys(str(p.parent) for p in elsewhere))
+        text += f"export PATH='{folders}':\"$PATH\"\n"
+    write_private(env, text)
     return kubeconfig, env
