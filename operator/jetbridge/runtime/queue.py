@@ -86,4 +86,4 @@ class KeyedQueue(Generic[K]):
     def oldest_overdue(self) -> float:
         """For how many seconds the oldest key has been due without being handed out."""
         now = self._clock()
-        return max((now - at for at in self._due.values()), default=0.0) if self._due else 0.0
+        return max((now - at for at in self._due.values() if at <= now), default=0.0)

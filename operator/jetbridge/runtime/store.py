@@ -87,7 +87,8 @@ class Store(Generic[T]):
         key = (meta.namespace, meta.name)
         old = self._objects.get(key)
         version = _number(meta.resource_version)
-        if version and version <= self._tombstones.get(meta.uid, 0):
+        # Equal is newer: an object that left the watch's selector is "deleted" at a version that it still has.
+        if version and version < self._tombstones.get(meta.uid, 0):
             return None
         if old is not None:
             known = _number(old.meta.resource_version)
