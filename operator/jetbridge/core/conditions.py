@@ -21,13 +21,13 @@ def condition(
 ) -> dict[str, Any]:
     """One condition. `previous` is the object's status as it stands; `now` is used if the condition turned."""
     before = find(previous, kind)
-    since = before.get("lastTransitionTime") if before is not None and before.get("status") == status else now
+    since = before.get("lastTransitionTime") if before is not None and before.get("status") == status else None
     return {
         "type": kind,
         "status": status,
         "reason": reason,
         "message": message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…",
-        "lastTransitionTime": since,
+        "lastTransitionTime": since or now,
         "observedGeneration": generation,
     }
 

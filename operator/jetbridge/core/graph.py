@@ -57,7 +57,7 @@ _KINDS: dict[type, str] = {
 def affected(old: View | None, new: View | None, index: Index) -> set[Key]:
     """The keys that a change touches. Both states count: who loses something must hear of it as well."""
     keys: set[Key] = set()
-    wide = _asks_for_other(old, new)
+    wide = asks_for_other(old, new)
     for view in (old, new):
         if isinstance(view, ConnectionView):
             keys.add(key_of(view))
@@ -85,7 +85,8 @@ def affected(old: View | None, new: View | None, index: Index) -> set[Key]:
         elif isinstance(view, SourceView):
             keys |= {key_of(o) for o in index.owners_naming(view.meta.namespace, view.meta.name)}
         elif isinstance(view, RenderedView):
-            keys.add(Key("AirflowDeployment", view.meta.namespace, view.owner_name))
+            if view.owner_name:
+                keys.add(Key("AirflowDeployment", view.meta.namespace, view.owner_name))
             # Who named it as a source hears that it is none.
             keys |= {key_of(o) for o in index.owners_naming(view.meta.namespace, view.meta.name)}
     return keys
@@ -101,7 +102,7 @@ def _of_connection(view: ConnectionView, index: Index) -> set[Key]:
     return keys
 
 
-def _asks_for_other(old: View | None, new: View | None) -> bool:
+def asks_for_other(old: View | None, new: View | None) -> bool:
     """Whether more changed than a status or other metadata that nobody else depends on."""
     if old is None or new is None:
         return True

@@ -12,7 +12,7 @@ any    | foreign                                 | refused
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from jetbridge.core.digest import Keyring, Scope, canonical
@@ -140,7 +140,11 @@ def decide(
         )
     known = record if record is not None and record.refs == refs and record.path == path else None
     if isinstance(source, SourceProblem):
-        return _without_source(source, known, entry, keyring=keyring, scope=scope, path=path, refs=refs)
+        if record is not None and record.refs != refs:
+            entry = None  # what it holds was taken from other references
+        kept = _without_source(source, known, entry, keyring=keyring, scope=scope, path=path, refs=refs)
+        adopts = kept.verdict is Verdict.KEEP and entry is not None and dict(entry.custom_metadata) != owner.metadata()
+        return replace(kept, write_metadata=adopts)
     return _with_source(source, known, entry, owner=owner, keyring=keyring, scope=scope, path=path, refs=refs)
 
 

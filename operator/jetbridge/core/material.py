@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from jetbridge.core.conditions import find
 from jetbridge.core.digest import Keyring, Scope, canonical
 from jetbridge.core.fields import Fields, pack
 from jetbridge.core.ingest import StoreReason
@@ -49,11 +50,24 @@ Material = NoMaterial | Ready | Blocked
 
 @dataclass(frozen=True, slots=True)
 class LastIngest:
-    """What the last attempt to take in an owner's sources ended with, since the operator started."""
+    """What the last attempt to take in an owner's sources ended with."""
 
     reason: StoreReason
     message: str
     generation: int
+
+
+# What is true of an entry until somebody changes it; Vault being away is not.
+_LASTING = (StoreReason.CHANGED, StoreReason.LOST, StoreReason.FOREIGN, StoreReason.MISSING)
+
+
+def told_before(owner: Owner) -> LastIngest | None:
+    """What an owner's status says of its entry. It holds after a restart, until the entry is looked at again."""
+    stored = find(owner.status, "Stored") or {}
+    reason = stored.get("reason")
+    if reason not in [r.value for r in _LASTING]:
+        return None
+    return LastIngest(StoreReason(reason), str(stored.get("message")), int(stored.get("observedGeneration", 0)))
 
 
 def sources_of(owner: Owner, lookup: Lookup) -> Collected | SourceProblem | None:
@@ -99,6 +113,6 @@ def material_of(
 
 
 def _pending(owner: Owner, last: LastIngest | None) -> Blocked:
-    if last is not None and last.reason not in (StoreReason.STORED, StoreReason.KEPT, StoreReason.PENDING):
+    if last is not None and last.reason in (StoreReason.UNAVAILABLE, StoreReason.DENIED, StoreReason.FOREIGN):
         return Blocked(last.reason.value, last.message)
     return Blocked(StoreReason.PENDING.value, f"the sources of {owner.meta} are being taken in")

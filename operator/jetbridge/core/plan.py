@@ -140,7 +140,9 @@ def draft(
         value = current.data.get(name) if current is not None else None
         if value is None:
             continue
-        if keyring is not None and not keyring.matches(record.value, "value", scope, _valued(name, value)):
+        # Under a key that was lost nothing can be checked: then it counts as intact, and is rendered anew if it can be.
+        checked = keyring is not None and keyring.knows(record.value)
+        if checked and keyring is not None and not keyring.matches(record.value, "value", scope, _valued(name, value)):
             continue
         intact[name] = Carried(record, value)
     entries: list[DraftEntry] = []
@@ -169,22 +171,13 @@ def plan(work: Draft, stored: StoredFields, keyring: Keyring | None, now: str) -
     results: list[Entry] = []
     data: dict[str, SecretValue] = {name: carried.value for name, carried in work.kept.items()}
     records: dict[str, EntryRecord] = {name: carried.record for name, carried in work.kept.items()}
-    budget = _Budget(data, records)
-    # What stands already goes first, so that something new never pushes out what was delivered.
-    order = sorted(work.entries, key=lambda e: (e.last_good is None, e.desired.env_name))
-    for entry in order:
-        result, value = _settle(work, entry, stored, keyring, now)
-        name = entry.desired.env_name
+    standing = {e.desired.env_name: e.last_good for e in work.entries if e.last_good is not None}
+    budget = _Budget({**work.kept, **standing})
+    settled = [(entry, *_settle(work, entry, stored, keyring, now)) for entry in work.entries]
+    for entry, rendered, text in sorted(settled, key=lambda s: _turn(s[0], s[2])):
+        result, value = _fitted(entry, rendered, text, budget)
         if result.record is not None and value is not None:
-            refused = budget.add(name, value, result.record)
-            if refused is not None:
-                problem = _problem(entry.desired, "TooLarge", refused)
-                fallback = entry.last_good
-                if fallback is not None and budget.add(name, fallback.value, fallback.record) is None:
-                    result, value = Entry(entry.desired, fallback.record, False, problem), fallback.value
-                else:
-                    result, value = Entry(entry.desired, None, False, problem), None
-        if result.record is not None and value is not None:
+            name = entry.desired.env_name
             data[name], records[name] = value, result.record
         results.append(result)
     results.sort(key=lambda r: r.desired.env_name)
@@ -197,6 +190,28 @@ def plan(work: Draft, stored: StoredFields, keyring: Keyring | None, now: str) -
         data=data,
     )
     return Plan(tuple(_actions(body, records, work)), tuple(results), tuple(sorted(work.kept)), records)
+
+
+def _turn(entry: DraftEntry, value: SecretValue | None) -> tuple[bool, bool, str]:
+    """What shrinks makes room first, what stands already may grow then, what is new comes last."""
+    before = len(entry.last_good.value) if entry.last_good is not None else 0
+    return entry.last_good is None, value is not None and len(value) > before, entry.desired.env_name
+
+
+def _fitted(
+    entry: DraftEntry, result: Entry, value: SecretValue | None, budget: _Budget
+) -> tuple[Entry, SecretValue | None]:
+    """The entry if it fits into the Secret; else what stood there."""
+    last_good = entry.last_good
+    if result.record is None or value is None:
+        return result, value
+    refused = budget.add(entry.desired.env_name, value, result.record, last_good)
+    if refused is None:
+        return result, value
+    problem = _problem(entry.desired, "TooLarge", refused)
+    if last_good is None:
+        return Entry(entry.desired, None, False, problem), None
+    return Entry(entry.desired, last_good.record, False, problem), last_good.value
 
 
 def _settle(
@@ -266,21 +281,26 @@ def render(fields: Mapping[str, FieldValue], style: Format) -> tuple[str, tuple[
 
 
 class _Budget:
-    """Counts what fits into one Secret and its annotation."""
+    """Counts what fits into one Secret and its annotation. What stands is counted from the beginning, so that neither
+    something new nor something that grew pushes out what was delivered."""
 
-    def __init__(self, data: Mapping[str, SecretValue], records: Mapping[str, EntryRecord]) -> None:
-        self._data = sum(len(n) + len(v) for n, v in data.items())
-        self._manifest = len(manifests.dump(records)) + 64
+    def __init__(self, standing: Mapping[str, Carried]) -> None:
+        self._data = sum(len(n) + len(c.value) for n, c in standing.items())
+        self._manifest = 64 + sum(len(manifests.dump({n: c.record})) for n, c in standing.items())
 
-    def add(self, name: str, value: SecretValue, record: EntryRecord) -> str | None:
+    def add(self, name: str, value: SecretValue, record: EntryRecord, instead: Carried | None) -> str | None:
+        """Counts an entry in place of the one that stands, if any. When it does not fit, says why and counts nothing."""
         data = self._data + len(name) + len(value)
         listed = self._manifest + len(manifests.dump({name: record}))
-        if data > MAX_SECRET_BYTES:
+        if instead is not None:
+            data -= len(name) + len(instead.value)
+            listed -= len(manifests.dump({name: instead.record}))
+        if data > max(MAX_SECRET_BYTES, self._data):
             return (
                 f"the deployment's Secret is full: Kubernetes allows {MAX_SECRET_BYTES} bytes, "
                 f"and this connection needs {len(value)}"
             )
-        if listed > manifests.MAX_BYTES:
+        if listed > max(manifests.MAX_BYTES, self._manifest):
             return "the deployment's Secret is full: it holds as many connections as one Secret can account for"
         self._data, self._manifest = data, listed
         return None

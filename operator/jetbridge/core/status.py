@@ -74,7 +74,7 @@ def _listed(entry: Entry) -> StatusBody:
         "since": record.since if record is not None else "",
     }
     if fields:
-        body["fields"] = dict(sorted(fields.items())[:64])
+        body["fields"] = {name: where[:640] for name, where in sorted(fields.items())[:64]}
     if vault:
         body["vault"] = vault
     return body
@@ -160,7 +160,7 @@ def _sources(view: ConnectionView | LinkView, known: Ingested) -> list[StatusBod
     before = view.record
     taken = isinstance(known.material, Ready) and isinstance(known.source, Collected)
     if taken and isinstance(known.source, Collected) and (before is None or known.record != before):
-        return [{"name": n, "resourceVersion": v} for n, v in sorted(known.source.versions.items())]
+        return [{"name": n, "resourceVersion": v} for n, v in sorted(known.source.versions.items())[:64]]
     previous = view.status.get("sources")
     return list(previous) if isinstance(previous, Sequence) else []
 

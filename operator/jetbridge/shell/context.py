@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from jetbridge.api.kinds import BY_KIND
 from jetbridge.core.conditions import find
-from jetbridge.core.graph import Key, affected, key_of
+from jetbridge.core.graph import Key, affected, asks_for_other, key_of
 from jetbridge.core.views import (
     ConnectionView,
     DeploymentView,
@@ -65,9 +65,13 @@ class Context:
     rng: random.Random = field(default_factory=random.Random)
 
     def observe(self, view: View, *, own_write: bool = False) -> None:
-        """Takes in a version of an object and asks for what it affects. Our own writes affect nothing by themselves."""
+        """Takes in a version of an object and asks for what it affects.
+
+        Our own writes affect nothing by themselves, but the answer to one may be the first to show what somebody else wrote
+        a moment before: the watch then comes too late with it.
+        """
         change = self.state.upsert(view)
-        if change is not None and not own_write:
+        if change is not None and (not own_write or asks_for_other(change.old, change.new)):
             for key in affected(change.old, change.new, self.state):
                 self.queue.add(key)
 
@@ -82,11 +86,15 @@ class Context:
         for key in affected(change.old, None, self.state):
             self.queue.add(key)
 
-    def take_secret(self, raw: Raw) -> None:
-        """Takes in a Secret that the API server gave to us."""
+    def take_secret(self, raw: Raw, *, own_write: bool) -> None:
+        """Takes in a Secret that the API server gave to us. What we wrote had preconditions, and shows nothing of others."""
         view = secret_view(raw, decode_data(raw))
-        if view is not None:
-            self.observe(view, own_write=True)
+        if view is None:
+            return
+        if own_write:
+            self.state.upsert(view)
+        else:
+            self.observe(view)
 
     async def report(self, view: Reported, status: Mapping[str, Any]) -> None:
         """Writes a status if it says something new, and tells of a turn of Ready."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import kopf
@@ -139,29 +139,20 @@ class Feed:
 def _observing(
     original: Callable[..., AsyncIterator[Any]],
 ) -> Callable[..., AsyncIterator[Any]]:
-    """Wraps kopf's watch-stream: the same events, and the feed hears of listings."""
+    """Wraps kopf's `continuous_watch`, one listing and the watch that follows it: the same events, and the feed hears of it."""
 
     async def stream(
         *, settings: kopf.OperatorSettings, resource: references.Resource, namespace: str | None, **rest: Any
     ) -> AsyncIterator[Any]:
-        feed = getattr(settings, "feed", None)
         plural = resource.plural
-        inner = original(settings=settings, resource=resource, namespace=namespace, **rest)
-        if feed is None or plural not in WATCHED:
-            async for item in inner:
-                yield item
-            return
-        listing = False
-        async for item in inner:
-            if item is watching.Bookmark.LISTED:
-                if not listing:
-                    feed.begin(plural, namespace)
-                listing = False
+        feed: Feed | None = getattr(settings, "feed", None) if plural in WATCHED else None
+        if feed is not None:
+            # Before the request: what is known now and not in its answer is gone.
+            feed.begin(plural, namespace)
+        async for item in original(settings=settings, resource=resource, namespace=namespace, **rest):
+            if feed is not None and item is watching.Bookmark.LISTED:
                 feed.end(plural, namespace)
-            elif item.get("type") is None:
-                if not listing:
-                    feed.begin(plural, namespace)
-                    listing = True
+            elif feed is not None and item.get("type") is None:
                 feed.listed(plural, namespace, item["object"])
             yield item
 
@@ -175,16 +166,25 @@ def install() -> None:
     Raises:
         RuntimeError: this kopf is built in another way.
     """
-    original = getattr(watching, "infinite_watch", None)
+    original = getattr(watching, "continuous_watch", None)
     if original is None or not hasattr(getattr(watching, "Bookmark", None), "LISTED"):
         raise RuntimeError("this version of kopf has no watch-streams that can be observed; install kopf 1.45")
     if not getattr(original, "observes_listings", False):
-        watching.infinite_watch = _observing(original)
+        watching.continuous_watch = _observing(original)
 
 
-def registry_for(feed: Feed, credentials: Callable[[], Any]) -> kopf.OperatorRegistry:
-    """kopf's handlers: events only. `credentials` gives the client configuration, read anew at every login."""
+def registry_for(
+    feed: Feed, credentials: Callable[[], Any], cleanup: Callable[[], Awaitable[None]]
+) -> kopf.OperatorRegistry:
+    """kopf's handlers: events only. `credentials` gives the client configuration, read anew at every login.
+
+    `cleanup` ends our own tasks: kopf would wait for them, as for all that are younger than itself, for five seconds.
+    """
     registry = kopf.OperatorRegistry()
+
+    @kopf.on.cleanup(registry=registry)
+    async def end(**_: Any) -> None:
+        await cleanup()
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.ConnectionInfo:

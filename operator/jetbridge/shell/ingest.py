@@ -30,6 +30,7 @@ from jetbridge.shell.context import PARSERS, Context
 from jetbridge.shell.reconcile import timestamp
 from jetbridge.shell.vault.contract import CasMismatch, VaultDenied, VaultError, VaultUnavailable, entry_path
 
+_REPORT_AFTER = 0.05
 _RETRIED = (StoreReason.UNAVAILABLE, StoreReason.DENIED)
 
 
@@ -48,7 +49,10 @@ class OwnerReconciler:
             return Retry("namespace")  # its event is on the way, and ownership needs its UID
         if owner.meta.deleting:
             return await self._finalize(owner)
-        result = await self._ingest(owner)
+        result, turned = await self._ingest(owner)
+        if turned and isinstance(result, Done):
+            # The deployments first: what people wait for is the Secret, not this status.
+            return Done(again_after=_REPORT_AFTER)
         current = self._find(key)
         if current is not None and current.meta.uid == owner.meta.uid:
             await self._report(current)
@@ -60,47 +64,48 @@ class OwnerReconciler:
 
     # -- taking in
 
-    async def _ingest(self, owner: Owner) -> Result:
+    async def _ingest(self, owner: Owner) -> tuple[Result, bool]:
+        """Takes the sources in; tells whether the owner's material is other than before."""
         memory = self._ctx.memory
         if owner.problem is not None:
-            return Done()
+            return Done(), False
         source = memory.source_of(owner)
         if source is None:
-            return await self._drop_entry(owner)
+            return await self._drop_entry(owner), False
         if isinstance(source, SourceProblem) and source.reason is not SourceReason.MISSING:
-            return Done()
+            return Done(), False
         if memory.keyring is None:
             # The operator asks for every key once the digest keys are there.
             self._note(owner, StoreReason.UNAVAILABLE, "Vault was not reached yet; what was delivered stays")
-            return Done()
+            return Done(), False
         if not self._due(owner, source):
-            return Done(again_after=self._until_check(owner))
+            return Done(again_after=self._until_check(owner)), False
         before = memory.material(owner)
         try:
             decision = await self._decide_and_do(owner, source)
         except CasMismatch:
-            return Retry("cas")
+            return Retry("cas"), False
         except VaultError as error:
             self._note(owner, StoreReason(error.reason), f"{error}; what was delivered stays")
             if isinstance(error, VaultUnavailable):
                 self._ctx.vault.wait_for_vault(key_of(owner))
-            self._wake_deployments(owner, before)
-            return Retry(error.reason) if isinstance(error, VaultDenied) else Done()
+            turned = self._wake_deployments(owner, before)
+            return (Retry(error.reason) if isinstance(error, VaultDenied) else Done()), turned
         if decision is None:
-            return Done()
+            return Done(), False
         self._note(owner, decision.reason, decision.message)
         if decision.record is not None:
             memory.records[owner.meta.uid] = decision.record
         self._schedule_check(owner)
-        self._wake_deployments(owner, before)
-        return Done(again_after=self._until_check(owner))
+        turned = self._wake_deployments(owner, before)
+        return Done(again_after=self._until_check(owner)), turned
 
     def _due(self, owner: Owner, source: Collected | SourceProblem) -> bool:
         """Whether Vault must be asked: something waits to be taken in, or it is time to look at the entry."""
         ctx = self._ctx
         material = ctx.memory.material(owner)
         if isinstance(material, Blocked):
-            last = ctx.memory.last_ingest.get(owner.meta.uid)
+            last = ctx.memory.last_of(owner)
             settled = (
                 last is not None
                 and last.generation == owner.meta.generation
@@ -201,10 +206,10 @@ class OwnerReconciler:
             if target is None:
                 return True
             outcome = memory.outcomes.get(target.key)
-            return outcome is not None and owner.meta.uid not in outcome.words
+            return outcome is not None and outcome.written and owner.meta.uid not in outcome.words
         for deployment in state.deployments_using(owner.meta.namespace):
             outcome = memory.outcomes.get(deployment.key)
-            if outcome is None or owner.meta.uid in outcome.carried:
+            if outcome is None or not outcome.written or owner.meta.uid in outcome.carried:
                 return False
         return True
 
@@ -229,8 +234,11 @@ class OwnerReconciler:
             raw = await self._ctx.cluster.apply_finalizers(BY_KIND[kind], owner.meta, finalizers)
         except (Missing, Conflict):
             return False
-        if not (raw["metadata"].get("deletionTimestamp") and not raw["metadata"].get("finalizers")):
-            self._ctx.observe(PARSERS[kind](raw), own_write=True)
+        view = PARSERS[kind](raw)
+        if view.meta.deleting and not view.meta.finalizers:
+            self._ctx.observe_removal(view)
+        else:
+            self._ctx.observe(view, own_write=True)
         return True
 
     # -- what others hear
@@ -240,12 +248,13 @@ class OwnerReconciler:
         ctx.memory.last_ingest[owner.meta.uid] = LastIngest(reason, message, owner.meta.generation)
         ctx.counters.ingested(reason.value)
 
-    def _wake_deployments(self, owner: Owner, before: object) -> None:
-        """Asks for the deployments that use the owner's material, if that is other than before."""
+    def _wake_deployments(self, owner: Owner, before: object) -> bool:
+        """Asks for the deployments that use the owner's material, if that is other than before; tells whether it is."""
         if self._ctx.memory.material(owner) == before:
-            return
+            return False
         for deployment in self._deployments(owner):
             self._ctx.queue.add(Key("AirflowDeployment", *deployment))
+        return True
 
     def _deployments(self, owner: Owner) -> Iterable[tuple[str, str]]:
         if isinstance(owner, LinkView):
@@ -303,7 +312,7 @@ class OwnerReconciler:
         material = memory.material(owner)
         if isinstance(material, Ready):
             record = material.record
-        return Ingested(material, record, memory.last_ingest.get(owner.meta.uid), memory.source_of(owner))
+        return Ingested(material, record, memory.last_of(owner), memory.source_of(owner))
 
     def _words(self, owner: ConnectionView) -> dict[tuple[str, str], Word | None]:
         """What each deployment that should have the Connection said of it, as it stands now."""

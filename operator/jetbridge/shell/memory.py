@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from jetbridge.core import manifest as manifests
 from jetbridge.core.digest import Keyring, Scope
 from jetbridge.core.manifest import Manifest
-from jetbridge.core.material import LastIngest, Material, material_of, sources_of
+from jetbridge.core.material import LastIngest, Material, material_of, sources_of, told_before
 from jetbridge.core.outcome import Outcome
 from jetbridge.core.sources import Collected, SourceProblem, source_names
 from jetbridge.core.views import Owner, Record, RenderedView
@@ -39,6 +39,10 @@ class Memory:
         """The record of an owner's entry: what we wrote last, or what its status says."""
         return self.records.get(owner.meta.uid, owner.record)
 
+    def last_of(self, owner: Owner) -> LastIngest | None:
+        """What the last attempt to take in an owner's sources ended with: this operator's, or as its status says."""
+        return self.last_ingest.get(owner.meta.uid) or told_before(owner)
+
     def scope_of(self, owner: Owner) -> Scope:
         """The scope of an owner's digests."""
         namespace = self.state.namespace(owner.meta.namespace)
@@ -50,7 +54,7 @@ class Memory:
 
     def material(self, owner: Owner) -> Material:
         """Whether an owner's sourced fields can be used now. Remembered while nothing that it depends on changes."""
-        record, last = self.record_of(owner), self.last_ingest.get(owner.meta.uid)
+        record, last = self.record_of(owner), self.last_of(owner)
         basis = (owner.meta.generation, self._source_versions(owner), record, last, id(self.keyring))
         known = self._materials.get(owner.meta.uid)
         if known is not None and known[0] == basis:

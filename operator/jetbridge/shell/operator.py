@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import kopf
 
 from jetbridge.api.common import GROUP, VERSION
 from jetbridge.api.kinds import KINDS
-from jetbridge.core.graph import Key
+from jetbridge.core.graph import Key, key_of
 from jetbridge.runtime.queue import KeyedQueue
 from jetbridge.runtime.workers import Result, Workers
 from jetbridge.shell.cluster import ClusterError
@@ -34,6 +34,7 @@ from jetbridge.shell.web import serve
 from jetbridge.shell.workspace import WorkspaceReconciler
 
 log = logging.getLogger(__name__)
+_KEYS_HEAD_START = 2.0
 
 
 class StartError(Exception):
@@ -79,11 +80,16 @@ class Operator:
                     group.create_task(self._events.run(), name="events"),
                     group.create_task(self._work(context, feed), name="work"),
                 ]
-                try:
-                    await self._watch(feed, stop)
-                finally:
+
+                async def end() -> None:
                     for task in tasks:
                         task.cancel()
+                    await asyncio.wait(tasks)
+
+                try:
+                    await self._watch(feed, stop, end)
+                finally:
+                    await end()
         finally:
             await runner.cleanup()
 
@@ -130,11 +136,29 @@ class Operator:
     async def _work(self, context: Context, feed: Feed) -> None:
         """Waits for complete listings, since absence means nothing before; then works."""
         await feed.synced.wait()
+        keys = asyncio.create_task(self._load_keys(context), name="digest-keys")
+        # With Vault up the keys are there at once; with Vault away withdrawals must not wait for them.
+        await asyncio.wait([keys], timeout=_KEYS_HEAD_START)
         try:
-            context.memory.keyring = await load_keyring(context.vault, self.settings.vault.prefix)
-        except VaultError as error:
-            context.vault.fail()
-            log.warning("no digest keys yet: %s", error)
+            await self._run_workers(context)
+        finally:
+            keys.cancel()
+
+    async def _load_keys(self, context: Context) -> None:
+        """Loads the digest keys, however long Vault is away; then everything is looked at again."""
+        pause = 0.5
+        while context.memory.keyring is None:
+            try:
+                context.memory.keyring = await load_keyring(context.vault, self.settings.vault.prefix)
+            except VaultError as error:
+                log.warning("no digest keys yet: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(5.0, pause * 1.5)
+        state = context.state
+        for owner in (*state.deployments, *state.connections, *state.links):
+            context.queue.add(key_of(owner))
+
+    async def _run_workers(self, context: Context) -> None:
         log.info("working on %d keys with %d workers", context.queue.depth(), self.settings.workers)
         await Workers(
             context.queue,
@@ -144,11 +168,11 @@ class Operator:
             clock=time.monotonic,
         ).run()
 
-    async def _watch(self, feed: Feed, stop: asyncio.Event) -> None:
+    async def _watch(self, feed: Feed, stop: asyncio.Event, cleanup: Callable[[], Awaitable[None]]) -> None:
         kubeconfig = self.settings.kubeconfig
         watched = self.settings.namespaces
         await kopf.operator(
-            registry=registry_for(feed, lambda: load_credentials(kubeconfig)),
+            registry=registry_for(feed, lambda: load_credentials(kubeconfig), cleanup),
             settings=settings_for(feed),
             standalone=True,
             clusterwide=watched is None,

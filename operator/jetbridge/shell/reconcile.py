@@ -22,6 +22,8 @@ from jetbridge.shell.context import Context
 from jetbridge.shell.vault.contract import VaultError, VaultUnavailable
 
 _PENDING_SECONDS = 10.0
+# The Secret was not the one that was seen, and has been read since: no pause is needed.
+_LOOKED_AGAIN = ("conflict", "label")
 
 
 def timestamp(seconds: float) -> str:
@@ -62,6 +64,8 @@ class DeploymentReconciler:
         stored = await self._fetch(key, work)
         result = plan(work, stored, ctx.memory.keyring, timestamp(ctx.now()))
         failure, retry = await self._execute(result.actions, work)
+        if retry in _LOOKED_AGAIN:
+            return Done(again_after=0.0)
         if failure is None:
             self._remember(view, result)
         self._conclude(work, result, failure, world)
@@ -171,12 +175,13 @@ class DeploymentReconciler:
     async def _do(self, action: SecretAction) -> None:
         ctx = self._ctx
         if isinstance(action, CreateSecret):
-            ctx.take_secret(await ctx.cluster.create_secret(action.body))
+            ctx.take_secret(await ctx.cluster.create_secret(action.body), own_write=True)
         elif isinstance(action, ReplaceSecret):
-            ctx.take_secret(await ctx.cluster.replace_secret(action.body, action.uid, action.resource_version))
+            raw = await ctx.cluster.replace_secret(action.body, action.uid, action.resource_version)
+            ctx.take_secret(raw, own_write=True)
         elif isinstance(action, RemakeSecret):
             await self._delete(action.body.namespace, action.body.name, action.uid)
-            ctx.take_secret(await ctx.cluster.create_secret(action.body))
+            ctx.take_secret(await ctx.cluster.create_secret(action.body), own_write=True)
         else:
             await self._delete(action.namespace, action.name, action.uid)
 
@@ -195,7 +200,7 @@ class DeploymentReconciler:
         if raw is not None and owner_of(raw)[1] == view.meta.uid:
             labels = raw["metadata"].setdefault("labels", {})
             labels.setdefault(RENDERED_LABEL, "")
-            ctx.take_secret(raw)
+            ctx.take_secret(raw, own_write=False)
             return None, "label"
         return WriteFailure(
             "SecretNameTaken",
@@ -216,7 +221,7 @@ class DeploymentReconciler:
         if known is not None and (raw is None or raw["metadata"]["uid"] != known.meta.uid):
             ctx.state.remove(known)
         if raw is not None:
-            ctx.take_secret(raw)
+            ctx.take_secret(raw, own_write=False)
 
     # -- report
 
@@ -229,7 +234,9 @@ class DeploymentReconciler:
         """Keeps the outcome and asks for the statuses of those for whom it says something new."""
         ctx = self._ctx
         generations = {owner.meta.uid: owner.meta.generation for owner in _owners(world.workspaces)}
-        outcome = outcome_of(work.resolution, result, failure, work.deployment.meta.generation, generations)
+        generation = work.deployment.meta.generation
+        written = failure is None or (work.observed.current is None and not work.observed.others)
+        outcome = outcome_of(work.resolution, result, failure, generation, generations, written=written)
         before = ctx.memory.outcomes.get(work.deployment.key)
         ctx.memory.outcomes[work.deployment.key] = outcome
         gone = before.carried - outcome.carried if before is not None else frozenset()
@@ -248,7 +255,8 @@ class DeploymentReconciler:
                     uid = owner.meta.uid
                     old = before.words.get(uid) if before is not None else None
                     left = owner.meta.deleting or (before is not None and uid in before.carried - outcome.carried)
-                    if before is None or refusal_turned or left or old != outcome.words.get(uid):
+                    new = before is None or before.seen.get(uid) != owner.meta.generation
+                    if new or refusal_turned or left or old != outcome.words.get(uid):
                         ctx.queue.add(Key(kind, owner.meta.namespace, owner.meta.name))
 
     async def _report_invalid(self, view: DeploymentView) -> Result:

@@ -27,7 +27,7 @@ def _source_keys(view: ConnectionView | LinkView) -> Iterable[tuple[str, str]]:
 
 
 def _secret_owner(view: SecretView) -> Iterable[tuple[str, str]]:
-    return [(view.meta.namespace, view.owner_name)] if isinstance(view, RenderedView) else []
+    return [(view.meta.namespace, view.owner_name)] if isinstance(view, RenderedView) and view.owner_name else []
 
 
 class ClusterState(Index):
