@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dev import demo as quickstart
 from dev.artefacts import ARTEFACTS
 from dev.errors import StackError
 from dev.files import private_dir, write_private
@@ -108,6 +109,19 @@ def status(state_dir: StateDir = DEFAULT_STATE) -> None:
     if not all(is_running(record) for record in records):
         console.print("\nmake up starts again what is gone")
         raise typer.Exit(1)
+
+
+@app.command()
+def demo(state_dir: StateDir = DEFAULT_STATE) -> None:
+    """Show the quickstart for real: apply it, tell what came of it, rotate a password; exit 1 if anything was not seen."""
+    started = Step("demo")
+    progress = Terminal(console)
+    stack = LocalStack.attach(state_dir) if (state_dir / "stack.json").exists() else LocalStack(state_dir)
+    bring_up(stack, progress, operator=True)
+    with stack.locked(progress):
+        quickstart.run(stack, console, progress)
+    console.print(f"\n[green]All of it was seen, in {started.took}.[/green]", highlight=False)
+    quickstart.what_next(console, relative(stack.state_dir / "env"))
 
 
 @app.command()

@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from dev.demo_api import Raw, Server, secret_watch
 from dev.errors import StackError
@@ -45,7 +46,8 @@ class Arrivals:
         """When the value's event was read (`time.perf_counter`)."""
         if self._watch is None:
             raise StackError(f"{self._what} is not watched")
-        await asyncio.wait({future, self._watch}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {future, self._watch}
+        await asyncio.wait(either, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if future.done():
             return future.result()
         if self._watch.done():

@@ -15,8 +15,8 @@ from dev.errors import StackError
 from dev.progress import Terminal
 from dev.vaultserver import Storage
 from tests.bench import one_change
+from tests.bench.latest import LATEST, record
 from tests.bench.report import show
-from tests.bench.results import LATEST, record
 from tests.bench.scenario import Options
 
 SCENARIOS = {scenario.name: scenario for scenario in (one_change.SCENARIO,)}

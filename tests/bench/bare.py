@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from dev.demo_api import Raw, Server, secret_path, secret_watch
-from tests.bench.arrivals import Arrivals, data_of, password_in
+from dev.demo_arrivals import Arrivals, data_of, password_in
 from tests.bench.world import FIRST, KEY, NAMESPACE
 
 

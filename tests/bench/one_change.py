@@ -19,10 +19,10 @@ from contextlib import AsyncExitStack
 
 from dev import demo_api
 from dev.demo_api import MERGE_PATCH, Raw, Server, secret_path
+from dev.demo_arrivals import Arrivals, password_in
 from dev.progress import Progress, Step
 from dev.stack import LocalStack
 from jetbridge import __version__
-from tests.bench.arrivals import Arrivals, password_in
 from tests.bench.bare import BareClient, BareRelay
 from tests.bench.samples import row
 from tests.bench.scenario import Goal, Options, Result, Scenario

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.results import cores
+from tests.bench.latest import cores
 from tests.bench.scenario import Options, Result, Row, Scenario
 
 
