@@ -222,9 +222,9 @@ def _json_object(text: str, where: str) -> dict[str, JsonValue]:
         value = None
     if not isinstance(value, dict):
         raise _Refuse(SourceReason.INVALID, f"{where} must be a JSON object, without NaN or Infinity")
-    null = find_null(value)
-    if null is not None:
-        raise _Refuse(SourceReason.INVALID, f"{where} holds a null (at {null}); leave the key out instead")
+    if find_null(value) is not None:
+        # Not where: a key in there is as secret as a value.
+        raise _Refuse(SourceReason.INVALID, f"{where} holds a null; leave its key out instead")
     return value
 
 
