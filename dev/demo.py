@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from dev import demo_api, demo_checks, demo_rotate, demo_tables
-from dev.demo_api import Raw, Server
+from dev import apiclient, demo_checks, demo_rotate, demo_tables
+from dev.apiclient import Raw, Server
 from dev.demo_checks import Check
 from dev.demo_examples import Examples, not_ready
 from dev.demo_vault import VaultEntry, read_entries
@@ -43,7 +43,7 @@ class _Demo:
         self._checks: list[Check] = []
 
     async def run(self) -> None:
-        async with demo_api.kubernetes(self._stack) as kubernetes, demo_api.vault(self._stack) as vault:
+        async with apiclient.kubernetes(self._stack) as kubernetes, apiclient.vault(self._stack) as vault:
             await self._start_clean(kubernetes)
             world = await self._apply(kubernetes)
             entries = await read_entries(vault, world)

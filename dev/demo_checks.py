@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dev.demo_api import Raw
+from dev.apiclient import Raw
 from dev.demo_vault import VaultEntry
 from dev.demo_world import Delivered, World, secret_data
 

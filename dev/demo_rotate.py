@@ -6,8 +6,8 @@ import secrets
 import time
 from dataclasses import dataclass, field
 
-from dev.demo_api import MERGE_PATCH, Server, secret_path
-from dev.demo_arrivals import Arrivals, password_in
+from dev.apiclient import MERGE_PATCH, Server, secret_path
+from dev.arrivals import Arrivals, password_in
 from dev.demo_checks import PROD, SOURCE, STAGING, WAREHOUSE, WORKSPACE, Check, rendered
 from dev.demo_vault import VaultEntry
 from dev.demo_world import World

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dev.demo_api import Server
+from dev.apiclient import Server
 from dev.demo_world import World
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dev.demo_api import Raw, Server
+from dev.apiclient import Raw, Server
 from jetbridge.api.common import GROUP, VERSION
 from jetbridge.api.kinds import KINDS
 from jetbridge.core.airflow import NotRepresentable

@@ -16,7 +16,11 @@ POLL_SECONDS = 0.2
 
 def _open_locked(path: Path) -> int | None:
     """Try once; None when somebody else holds it, or the file was removed between opening and locking."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path.parent.mkdir(parents=True, exist_ok=True)  # `down` may have taken the folder away meanwhile
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(descriptor).st_ino == path.stat().st_ino:
@@ -33,7 +37,6 @@ def exclusive(path: Path, *, waiting: Callable[[], None] | None = None, limit: f
 
     Yields the descriptor: a child that inherits it holds the lock for as long as it lives, whatever becomes of us.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + limit
     told = False
     while (descriptor := _open_locked(path)) is None:

@@ -38,3 +38,12 @@ def wait_ready(table: ProcessTable, name: str, check: Callable[[], bool], limit:
             text = tail(Path(record.log), offset=record.log_offset)
             raise StackError(f"{name} is not ready after {limit:.0f} s; the end of {record.log}:\n{text}")
         time.sleep(POLL_SECONDS)
+
+
+def wait_until(check: Callable[[], bool], what: str, limit: float) -> None:
+    """Return when `check` holds; raise when the time is up."""
+    deadline = time.monotonic() + limit
+    while not check():
+        if time.monotonic() >= deadline:
+            raise StackError(f"waited {limit:.0f} s for {what}")
+        time.sleep(POLL_SECONDS)

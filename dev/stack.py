@@ -18,6 +18,7 @@ from dev.operatorprocess import OperatorProcess, process_env
 from dev.pki import Pki
 from dev.processes import ProcessTable, Record
 from dev.progress import Progress, Silent
+from dev.readiness import wait_until
 from dev.tools import Tools, find_all
 from dev.vaultserver import AUDIENCE, AUTH_MOUNT, MOUNT, PREFIX, ROLE, Storage, VaultServer
 
@@ -190,7 +191,17 @@ class LocalStack:
         arguments = [argument for file in files for argument in ("-f", str(file))]
         self.kubectl("apply", "--server-side", "--force-conflicts", *arguments)
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", *arguments)
+        self._wait_until_served(arguments)
         return len(files)
+
+    def _wait_until_served(self, arguments: list[str]) -> None:
+        """Established is not yet served: for a moment the API server answers that the storage is being initialised."""
+        plurals = self.kubectl("get", *arguments, "-o", "jsonpath={range .items[*]}{.metadata.name} {end}").split()
+
+        def served() -> bool:
+            return all(self.kubectl.run("get", plural, "-A").returncode == 0 for plural in plurals)
+
+        wait_until(served, "the CRDs to be served", limit=30.0)
 
     # The operator
 

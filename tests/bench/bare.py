@@ -9,8 +9,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from dev.demo_api import Raw, Server, secret_path, secret_watch
-from dev.demo_arrivals import Arrivals, data_of, password_in
+from dev.apiclient import Raw, Server, secret_path, secret_watch
+from dev.arrivals import Arrivals, data_of, password_in
 from tests.bench.world import FIRST, KEY, NAMESPACE
 
 

@@ -17,9 +17,9 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from dev import demo_api
-from dev.demo_api import MERGE_PATCH, Raw, Server, secret_path
-from dev.demo_arrivals import Arrivals, password_in
+from dev import apiclient
+from dev.apiclient import MERGE_PATCH, Raw, Server, secret_path
+from dev.arrivals import Arrivals, password_in
 from dev.progress import Progress, Step
 from dev.stack import LocalStack
 from jetbridge import __version__
@@ -51,8 +51,8 @@ def run(options: Options, progress: Progress) -> Result:
 
 async def _measure(stack: LocalStack, options: Options, progress: Progress) -> Result:
     async with AsyncExitStack() as opened:
-        kubernetes = await opened.enter_async_context(demo_api.kubernetes(stack))
-        vault = await opened.enter_async_context(demo_api.vault(stack))
+        kubernetes = await opened.enter_async_context(apiclient.kubernetes(stack))
+        vault = await opened.enter_async_context(apiclient.vault(stack))
         arrivals = Arrivals("operator", lambda secret: password_in(secret, KEY))
         first = await install(kubernetes)
         await opened.enter_async_context(arrivals.following(kubernetes, NAMESPACE, RENDERED))

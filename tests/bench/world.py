@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dev.demo_api import Raw, Server
+from dev.apiclient import Raw, Server
 from dev.progress import Progress
 from dev.stack import LocalStack
 from dev.vaultserver import Storage

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dev.stack import REPOSITORY
 from dev.progress import Silent
+from dev.stack import REPOSITORY
 from dev.tools import find_all
 
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("dev/*.md")])

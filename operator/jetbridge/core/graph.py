@@ -38,6 +38,7 @@ class Index(Protocol):
     def links_to(self, namespace: str, deployment: str) -> Iterable[LinkView]: ...
     def deployments_using(self, workspace: str) -> Iterable[DeploymentView]: ...
     def deployments_in(self, namespace: str) -> Iterable[DeploymentView]: ...
+    def shared_with_all(self, workspace: str) -> Iterable[ConnectionView]: ...
     def owners_naming(self, namespace: str, secret: str) -> Iterable[ConnectionView | LinkView]: ...
 
 
@@ -89,7 +90,18 @@ def affected(old: View | None, new: View | None, index: Index) -> set[Key]:
                 keys.add(Key("AirflowDeployment", view.meta.namespace, view.owner_name))
             # Who named it as a source hears that it is none.
             keys |= {key_of(o) for o in index.owners_naming(view.meta.namespace, view.meta.name)}
+    if isinstance(old, DeploymentView):
+        keys |= _counted_by(old, new, index)
     return keys
+
+
+def _counted_by(old: DeploymentView, new: View | None, index: Index) -> set[Key]:
+    """The Connections that count a deployment which is gone, or no longer lists their workspace."""
+    kept = new.workspaces if isinstance(new, DeploymentView) else ()
+    left = set(old.workspaces) - set(kept)
+    keys = {key_of(c) for home in left for c in index.shared_with_all(home)}
+    linked = (x for x in index.links_to(*old.key) if x.meta.namespace in left)
+    return keys | {Key("Connection", x.meta.namespace, x.connection_name) for x in linked}
 
 
 def _of_connection(view: ConnectionView, index: Index) -> set[Key]:

@@ -69,16 +69,16 @@ def outcome_of(
             carried.add(entry.desired.connection.meta.uid)
     for told in resolution.told:
         words[told.uid] = Word(True, False, told.reason, told.message, generations.get(told.uid, 0))
-    return Outcome(
-        words, frozenset(carried), frozenset(resolution.not_admitted), generation, generations, written
-    )
+    return Outcome(words, frozenset(carried), frozenset(resolution.not_admitted), generation, generations, written)
 
 
 def _word(entry: Entry, failure: WriteFailure | None, generations: Mapping[str, int]) -> Word:
     generation = generations.get(entry.desired.connection.meta.uid, 0)
     if failure is not None:
         # Not the message: it names the deployment's Secret, and the workspace may be another tenant's.
-        return Word(False, True, failure.reason, "the deployment's Secret can't be written; its status says why", generation)
+        return Word(
+            False, True, failure.reason, "the deployment's Secret can't be written; its status says why", generation
+        )
     if entry.problem is not None:
         stays = " (the deployment keeps what it had)" if entry.record is not None else ""
         return Word(False, True, entry.problem.reason, entry.problem.message + stays, generation)

@@ -310,9 +310,12 @@ class OwnerReconciler:
         memory = self._ctx.memory
         record: Record | None = memory.record_of(owner)
         material = memory.material(owner)
+        source = memory.source_of(owner)
         if isinstance(material, Ready):
             record = material.record
-        return Ingested(material, record, memory.last_of(owner), memory.source_of(owner))
+        elif source is None and owner.problem is None:
+            record = None  # it names no sources any more
+        return Ingested(material, record, memory.last_of(owner), source)
 
     def _words(self, owner: ConnectionView) -> dict[tuple[str, str], Word | None]:
         """What each deployment that should have the Connection said of it, as it stands now."""

@@ -30,8 +30,8 @@ class Memory:
     last_ingest: dict[str, LastIngest] = field(default_factory=dict)
     next_check: dict[str, float] = field(default_factory=dict)
     outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
-    first_seen: dict[str, float] = field(default_factory=dict)
-    pending_since: dict[str, float] = field(default_factory=dict)
+    first_seen: dict[tuple[str, str], float] = field(default_factory=dict)
+    pending_since: dict[tuple[str, str], float] = field(default_factory=dict)
     _amended: dict[str, _Amended] = field(default_factory=dict)
     _materials: dict[str, tuple[object, Material]] = field(default_factory=dict)
 
@@ -86,6 +86,12 @@ class Memory:
         """Drops what is known of a Connection or link that is gone."""
         for known in (self.records, self.last_ingest, self.next_check, self._materials):
             known.pop(uid, None)
+
+    def forget_deployment(self, key: tuple[str, str]) -> Outcome | None:
+        """Drops what is known of a deployment that is gone; gives its last outcome."""
+        self.first_seen.pop(key, None)
+        self.pending_since.pop(key, None)
+        return self.outcomes.pop(key, None)
 
     def forget_secret(self, uid: str) -> None:
         """Drops what is known of a rendered Secret that is gone."""

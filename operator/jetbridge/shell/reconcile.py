@@ -97,7 +97,7 @@ class DeploymentReconciler:
         if work.observed.current is not None:
             return 0.0
         ctx = self._ctx
-        seen = ctx.memory.first_seen.setdefault(work.deployment.meta.uid, ctx.clock())
+        seen = ctx.memory.first_seen.setdefault(work.deployment.key, ctx.clock())
         pending = any(
             e.desired.blocked is not None and e.desired.blocked.reason == StoreReason.PENDING.value
             for e in work.entries
@@ -108,9 +108,9 @@ class DeploymentReconciler:
         """For how long the status waits for connections that are being taken in, so that it does not flap."""
         ctx = self._ctx
         if not any(e.problem is not None and e.problem.reason == StoreReason.PENDING.value for e in result.entries):
-            ctx.memory.pending_since.pop(view.meta.uid, None)
+            ctx.memory.pending_since.pop(view.key, None)
             return 0.0
-        since = ctx.memory.pending_since.setdefault(view.meta.uid, ctx.clock())
+        since = ctx.memory.pending_since.setdefault(view.key, ctx.clock())
         return since + _PENDING_SECONDS - ctx.clock()
 
     async def _fetch(self, key: Key, work: Draft) -> StoredFields:
@@ -268,7 +268,7 @@ class DeploymentReconciler:
     async def _withdraw_all(self, key: Key, view: DeploymentView | None) -> Result:
         """The deployment is gone: its Secrets go, also where no garbage collector runs."""
         ctx = self._ctx
-        before = ctx.memory.outcomes.pop((key.namespace, key.name), None)
+        before = ctx.memory.forget_deployment((key.namespace, key.name))
         try:
             for secret in ctx.state.rendered_of((key.namespace, key.name)):
                 await self._delete(key.namespace, secret.meta.name, secret.meta.uid)

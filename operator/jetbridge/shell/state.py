@@ -94,6 +94,9 @@ class ClusterState(Index):
     def deployments_in(self, namespace: str) -> tuple[DeploymentView, ...]:
         return self.deployments.by("namespace", namespace)
 
+    def shared_with_all(self, workspace: str) -> tuple[ConnectionView, ...]:
+        return self.connections.by("to_all", workspace)
+
     def owners_naming(self, namespace: str, secret: str) -> tuple[ConnectionView | LinkView, ...]:
         where = (namespace, secret)
         return (*self.connections.by("source", where), *self.links.by("source", where))

@@ -137,24 +137,36 @@ BAD = {
     "a null in extra": (CONNECTION.replace("login: me", "extra: {a: null}"), "Connection team/db: spec"),
     "a snake_case field": (CONNECTION.replace("secretRef", "secret_ref"), "Connection team/db: spec.secret_ref"),
     "a missing mode": (
-        "apiVersion: jetbridge.dev/v1alpha1\nkind: ConnectionLink\nmetadata: {name: l, namespace: team}\n"
-        "spec: {connectionRef: {name: db}, deploymentRef: {name: prod}}\n",
+        (
+            "apiVersion: jetbridge.dev/v1alpha1\nkind: ConnectionLink\nmetadata: {name: l, namespace: team}\n"
+            "spec: {connectionRef: {name: db}, deploymentRef: {name: prod}}\n"
+        ),
         "ConnectionLink team/l: spec.mode",
     ),
     "a workspace of another name": (
-        "apiVersion: jetbridge.dev/v1alpha1\nkind: Workspace\nmetadata: {name: w, namespace: team}\n"
-        "spec: {deployments: {namespaces: {from: All}}}\n",
+        (
+            "apiVersion: jetbridge.dev/v1alpha1\nkind: Workspace\nmetadata: {name: w, namespace: team}\n"
+            "spec: {deployments: {namespaces: {from: All}}}\n"
+        ),
         "Workspace team/w: metadata.name",
     ),
-    "an unknown kind": ("apiVersion: jetbridge.dev/v1alpha1\nkind: Conection\nmetadata: {name: x}\n", "no kind Conection"),
-    "another version": ("apiVersion: jetbridge.dev/v9\nkind: Connection\nmetadata: {name: x}\n", "expected jetbridge.dev"),
+    "an unknown kind": (
+        "apiVersion: jetbridge.dev/v1alpha1\nkind: Conection\nmetadata: {name: x}\n",
+        "no kind Conection",
+    ),
+    "another version": (
+        "apiVersion: jetbridge.dev/v9\nkind: Connection\nmetadata: {name: x}\n",
+        "expected jetbridge.dev",
+    ),
     "no name": ("apiVersion: jetbridge.dev/v1alpha1\nkind: Connection\nmetadata: {}\n", "metadata.name is required"),
     "no kind": ("apiVersion: v1\nmetadata: {name: x}\n", "apiVersion and kind are required"),
     "no mapping": ("- a\n- b\n", "a resource is a mapping"),
     "no YAML": ("a: [b\n", "this is not valid YAML"),
     "data that is no base64": (
-        "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: team, labels: {jetbridge.dev/source: 'true'}}\n"
-        f"data: {{password: {PASSWORD}!}}\n",
+        (
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: team, labels: {jetbridge.dev/source: 'true'}}\n"
+            f"data: {{password: {PASSWORD}!}}\n"
+        ),
         "Secret team/s: data.password is not base64",
     ),
     "the same object twice": (CONNECTION + CONNECTION, "stands in"),
@@ -191,8 +203,8 @@ def test_an_empty_world_exits_1(tmp_path: Path) -> None:
 
 
 def test_a_uri_deployment_renders_uris(tmp_path: Path) -> None:
-    text = SOURCE + CONNECTION + DEPLOYMENT.replace(
-        "---", "spec: {deliver: {env: {format: URI, secretName: other}}}\n---"
+    text = (
+        SOURCE + CONNECTION + DEPLOYMENT.replace("---", "spec: {deliver: {env: {format: URI, secretName: other}}}\n---")
     )
     result = run("-f", write(tmp_path, text), "-o", "json", "--show-secrets")
     value = json.loads(result.stdout)["team/prod"]["env"]["AIRFLOW_CONN_DB"]

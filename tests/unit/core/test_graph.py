@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jetbridge.core.graph import Key, affected, key_of
-from jetbridge.core.views import View
+from jetbridge.core.views import DeploymentView, View
 from jetbridge.shell.state import ClusterState
 from tests.fakes.objects import (
     a_connection,
@@ -108,7 +108,10 @@ def test_an_addition(view: View, expected: set[str]) -> None:
 
 @pytest.mark.parametrize(("view", "expected"), [(v, e) for _, v, e in CASES], ids=IDS)
 def test_a_removal(view: View, expected: set[str]) -> None:
-    assert keys(view, None) == expected
+    counting = (
+        {"Connection team-a/restricted", "Connection team-a/to-all"} if isinstance(view, DeploymentView) else set()
+    )
+    assert keys(view, None) == expected | counting
 
 
 def later(view: Any, **changes: Any) -> Any:
@@ -166,6 +169,13 @@ def test_a_workspace_that_a_deployment_no_longer_lists_hears_of_it() -> None:
     old = a_deployment("airflow", "prod", workspaces=["team-a"])
     new = a_deployment("airflow", "prod", workspaces=["team-b"], generation=2)
     assert {"Workspace team-a/default", "Workspace team-b/default"} <= keys(old, new)
+
+
+def test_the_connections_of_a_workspace_that_a_deployment_no_longer_lists_count_anew() -> None:
+    old = a_deployment("airflow", "prod", workspaces=["team-a", "team-b"])
+    new = a_deployment("airflow", "prod", workspaces=["team-b"], generation=2)
+    assert {"Connection team-a/restricted", "Connection team-a/to-all"} <= keys(old, new)
+    assert "Connection team-b/elsewhere" not in keys(old, new)
 
 
 def test_a_secret_that_became_another_kind_touches_both() -> None:

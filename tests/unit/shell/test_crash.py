@@ -95,12 +95,6 @@ def freeze_the_secret(world: Harness) -> None:
     rotate(world)
 
 
-def remake_the_connection(world: Harness) -> None:
-    raw = world.cluster.get("Connection", "team-a", "warehouse")
-    assert raw is not None
-    world.cluster.delete("Connection", "team-a", "warehouse")
-
-
 SCENARIOS: dict[str, Callable[[Harness], None]] = {
     "rotate": rotate,
     "delete the connection": delete,

@@ -298,6 +298,24 @@ async def test_a_deleted_deployment_takes_its_secret_along(world: Harness) -> No
     assert world.status("Workspace", "team-a", "default")["deployments"] == 0
 
 
+@pytest.mark.parametrize("leaves", ["deleted", "lists it no more"])
+async def test_who_counted_a_deployment_that_left_counts_anew(world: Harness, leaves: str) -> None:
+    world.put(objects.connection("team-a", "linked", {"type": "http"}))
+    world.put(objects.link("team-a", "also", to=("airflow", "staging"), of="linked"))
+    world.put(objects.namespace("team-b"))
+    await world.settle()
+    before = (world.status(*WAREHOUSE)["delivered"], world.status("Connection", "team-a", "linked")["delivered"])
+    if leaves == "deleted":
+        world.cluster.delete(*STAGING)
+        world.cluster.delete(*PROD)
+    else:
+        world.put(objects.deployment("airflow", "staging", workspaces=["airflow"]))
+        world.put(objects.deployment("team-a", "prod", workspaces=["team-b"]))
+    await world.settle()
+    after = (world.status(*WAREHOUSE)["delivered"], world.status("Connection", "team-a", "linked")["delivered"])
+    assert (before, after) == (("2/2", "1/1"), ("0/0", "0/0"))
+
+
 async def test_a_deletion_yields_when_vault_stays_away(world: Harness) -> None:
     await world.settle()
     world.vault.sealed = True

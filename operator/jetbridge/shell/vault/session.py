@@ -145,11 +145,17 @@ class VaultSession:
         client: hvac.Client | None = getattr(self._local, "client", None)
         if client is None:
             settings = self._settings
+            http = requests.Session()
+            # Looked up once and not for every call; ~/.netrc is no place for an operator's credentials.
+            found = http.merge_environment_settings(settings.address, {}, None, None, None)
+            http.trust_env = False
+            http.proxies.update(found["proxies"])
             client = hvac.Client(  # type: ignore[no-untyped-call]
                 url=settings.address,
                 token="",
                 timeout=settings.timeout,
-                verify=str(settings.ca_file) if settings.ca_file is not None else True,
+                verify=str(settings.ca_file) if settings.ca_file is not None else found["verify"],
+                session=http,
                 namespace=settings.namespace,
                 strict_http=True,
             )

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from dev.demo_api import Raw, Server, secret_watch
+from dev.apiclient import Raw, Server, secret_watch
 from dev.errors import StackError
 
 LIMIT_SECONDS = 20.0
