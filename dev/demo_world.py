@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pydantic import SecretStr
+
 from dev.apiclient import Raw, Server
 from jetbridge.api.common import GROUP, VERSION
 from jetbridge.api.kinds import KINDS
@@ -31,6 +33,7 @@ from jetbridge.core.views import (
     workspace_view,
 )
 from jetbridge.shell.memory import Memory
+from jetbridge.shell.settings import VaultSettings
 from jetbridge.shell.state import ClusterState
 
 ObjectRef = tuple[str, str, str]  # kind, namespace, name
@@ -80,7 +83,8 @@ class World:
         if view is None:
             return []
         workspaces = tuple(state.workspace_slice(home, view) for home in view.workspaces)
-        memory = Memory(state)
+        # The records in the statuses are all that is asked of it; nobody logs in.
+        memory = Memory(state, VaultSettings(address="http://127.0.0.1", auth="token", token=SecretStr("none")))
         owners: list[Owner] = []
         for workspace in workspaces:
             owners += [*workspace.connections, *workspace.links]

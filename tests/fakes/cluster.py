@@ -204,7 +204,7 @@ class FakeCluster(Cluster):
         raw = self._objects.get((kind.plural, meta.namespace, meta.name))
         if raw is None:
             raise Missing(f"{kind.kind} {meta}")
-        if raw["metadata"]["uid"] != meta.uid:
+        if (raw["metadata"]["uid"], raw["metadata"]["resourceVersion"]) != (meta.uid, meta.resource_version):
             raise Conflict(f"{kind.kind} {meta}")
         return raw
 

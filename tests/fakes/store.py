@@ -14,6 +14,18 @@ from tests.fakes.faults import Faults
 MAX_VERSIONS = 10
 
 
+def _as_vault_reads(value: JsonValue) -> JsonValue:
+    """Vault takes every number as a 64-bit float and writes whole ones below 1e21 without a point."""
+    if isinstance(value, dict):
+        return {key: _as_vault_reads(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_vault_reads(item) for item in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value)
+        return int(number) if number.is_integer() and abs(number) < 1e21 else number
+    return value
+
+
 @dataclass
 class _Version:
     content: dict[str, JsonValue] | None
@@ -136,7 +148,7 @@ class FakeStore(SecretStore):
     def _add(self, path: str, content: Mapping[str, JsonValue]) -> int:
         entry = self._entries.setdefault(path, _Entry())
         entry.current += 1
-        entry.versions[entry.current] = _Version(copy.deepcopy(dict(content)))
+        entry.versions[entry.current] = _Version({name: _as_vault_reads(value) for name, value in content.items()})
         for number in sorted(entry.versions)[: -entry.max_versions]:
             del entry.versions[number]
         return entry.current

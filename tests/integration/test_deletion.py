@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from jetbridge.shell.cluster import ApiUnavailable
+from tests.support.faults import Obstacle
 from tests.support.manifests import connection, deployment, link, sourced, workspace
 from tests.support.waiting import eventually
 from tests.support.world import World
@@ -46,6 +48,22 @@ async def test_a_deleted_connection_is_withdrawn_before_anything_else(quiet_worl
         await world.operator.settled()
         assert await world.kube.get("Connection", "warehouse", world.team) is not None
     await world.gone("Connection", "warehouse", limit=20)
+    await world.stored("warehouse", None, version=1)
+
+
+async def test_an_entry_is_kept_until_the_secret_that_holds_its_value_is_written(quiet_world: World) -> None:
+    world, obstacle = quiet_world, Obstacle("replace_secret", ApiUnavailable("for the test"))
+    await world.start_operator(obstacle.put_into)
+    await _delivered(world)
+    obstacle.there = True
+    await world.delete("Connection", "warehouse")
+    await world.says("AirflowDeployment", "local", "ApiUnavailable")
+    await world.operator.settled()
+    assert await world.kube.get("Connection", "warehouse", world.team) is not None
+    await world.stored("warehouse", {"password": "s3cret"}, version=1)
+    obstacle.there = False
+    await world.receives("local")
+    await world.gone("Connection", "warehouse")
     await world.stored("warehouse", None, version=1)
 
 

@@ -279,10 +279,25 @@ async def test_what_was_good_stays_whole_when_a_source_becomes_invalid(world: Wo
     await world.receives("local", warehouse={**DB, "host": "new.db", "password": "n3w", "port": 5433})
 
 
-async def test_an_entry_too_large_for_an_environment_is_refused_and_others_are_delivered(world: World) -> None:
+async def test_a_source_too_large_for_an_environment_is_refused_and_others_are_delivered(world: World) -> None:
     await world.source("large", password="x" * 131_072)
     await world.apply(
         connection("plain", sharing="LinkedToAll"), sourced("large", sharing="LinkedToAll"), deployment("local")
+    )
+    await world.receives("local", plain=DB)
+    await world.says("Connection", "large", "SourceInvalid", mentions="131071")
+    await world.says("AirflowDeployment", "local", "SourceInvalid", mentions="131071")
+
+
+async def test_an_entry_too_large_for_an_environment_is_refused_and_others_are_delivered(world: World) -> None:
+    """Each layer would fit; both together do not."""
+    await world.source("large", password="x" * 70_000)
+    await world.source("larger", login="x" * 70_000)
+    await world.apply(
+        connection("plain", sharing="LinkedToAll"),
+        sourced("large"),
+        deployment("local"),
+        link("large", "local", secretRef={"name": "larger"}),
     )
     await world.receives("local", plain=DB)
     await world.says("AirflowDeployment", "local", "NotRepresentable", mentions="131071")

@@ -59,6 +59,15 @@ async def test_a_new_connection_waits_for_vault_and_holds_up_no_other(world: Wor
     await world.receives("local", **GOOD, plain=DB, lake={**DB, "password": "l"}, limit=RESUME_SECONDS)
 
 
+async def test_a_new_deployment_has_its_secret_while_vault_is_sealed(world: World) -> None:
+    """A missing one would block pods."""
+    await world.source("lake", password="l")
+    async with world.vault_sealed():
+        await world.apply(sourced("lake", sharing="LinkedToAll"), deployment("local"))
+        await world.receives("local")
+    await world.receives("local", lake={**DB, "password": "l"}, limit=RESUME_SECONDS)
+
+
 async def test_an_operator_that_starts_while_vault_is_sealed_keeps_withdraws_and_resumes(quiet_world: World) -> None:
     world = quiet_world
     await world.start_operator()
@@ -99,12 +108,12 @@ async def test_a_revoked_token_is_replaced_by_a_new_login(world: World) -> None:
 async def test_an_api_server_that_was_away_is_used_again_and_nothing_is_withdrawn(world: World) -> None:
     await _delivered(world)
     await world.operator.settled()
-    writes = world.api_writes()
+    calls = world.api_calls()
     await world.api_server_restarted()
     await world.apply(connection("marker"))
     await world.says("Connection", "marker", "Accepted", limit=RESUME_SECONDS)
     await world.operator.settled()
-    others = [write for write in writes.since() if "marker" not in write and write != "create events"]
+    others = [write for write in calls.writes() if "marker" not in write and write != "create events"]
     assert others == [], "the API server was away, and for that alone something was written"
     await world.source("warehouse", password="r0tated")
     await world.receives("local", warehouse={**DB, "password": "r0tated"}, limit=RESUME_SECONDS)

@@ -138,11 +138,11 @@ async def test_an_immutable_secret_is_made_anew_when_its_content_changes(world: 
 
 async def test_annotations_and_labels_of_others_cause_no_write(world: World) -> None:
     await _delivered(world)
-    writes = world.api_writes()
+    calls = world.api_calls()
     metadata = {"annotations": {"argocd.argoproj.io/tracking-id": "x"}, "labels": {"seen-by": "a-scanner"}}
     await world.kube.patch("Secret", NAME, world.team, {"metadata": metadata})
     await world.operator.settled()
-    assert writes.since() == []
+    assert calls.writes() == []
 
 
 async def test_what_others_wrote_is_not_kept_in_a_later_write(world: World) -> None:

@@ -16,6 +16,7 @@ from tests.support.kube import encoded
 from tests.support.manifests import connection, deployment, link, sourced, workspace
 from tests.support.picture import picture
 from tests.support.proxy import Proxy
+from tests.support.waiting import eventually
 from tests.support.world import World
 
 pytestmark = pytest.mark.integration
@@ -56,10 +57,10 @@ async def _everything(world: World) -> None:
 
 async def _restart_and_count(world: World) -> tuple[list[str], list[str], list[str]]:
     """Writes to the API server, reads of single Secrets, and calls to Vault of an operator that starts and comes to rest."""
-    writes, calls = world.api_writes(), world.vault_calls()
+    api, vault = world.api_calls(), world.vault_calls()
     await world.start_operator()
     await world.operator.settled(quiet=1.0)
-    return writes.since(), writes.secret_reads(), calls.since()
+    return api.writes(), api.secret_reads(), vault.since()
 
 
 async def test_a_restart_writes_nothing_and_asks_vault_for_nothing_but_the_keys(world: World) -> None:
@@ -242,6 +243,41 @@ async def test_deletions_that_no_watch_tells_of_any_more_are_found(proxied: Worl
         await _delete_some(proxied)
         await proxied.api_server_restarted()
     await _some_are_gone(proxied)
+
+
+async def test_lost_rights_withdraw_nothing_and_work_resumes_when_they_are_back(proxied: World, proxy: Proxy) -> None:
+    world = proxied
+    await _two_deployments(world)
+    before = await world.raw("prod")
+    path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/jetbridge"
+    binding = await world.kube.request("GET", path)
+    calls = world.api_calls()
+
+    async def refused() -> None:
+        assert calls.refusals(), "it has not been refused anything"
+
+    async with proxy.cut():
+        await world.kube.request("DELETE", path)
+    try:
+        await eventually(refused, "the operator is refused its watches", RESUME_SECONDS)
+        await world.operator.settled()
+        assert await world.raw("prod") == before
+    finally:
+        for name in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
+            binding["metadata"].pop(name, None)
+        await world.kube.request("POST", path.removesuffix("/jetbridge"), binding)
+    await world.source("warehouse", password="r0tated")
+    await world.receives("prod", warehouse={**DB, "password": "r0tated"}, plain=DB, limit=RESUME_SECONDS)
+
+
+async def test_what_came_from_a_workspace_that_is_no_longer_watched_stays(world: World) -> None:
+    await _two_deployments(world)
+    before = await world.secret("prod")
+    await world.stop_operator()
+    await world.start_operator(namespaces=frozenset({world.prod}))
+    await world.says("AirflowDeployment", "prod", "WorkspaceNotWatched")
+    await world.operator.settled()
+    assert await world.secret("prod") == before
 
 
 # Crashes

@@ -92,10 +92,11 @@ UNSOUND = (
     "badjson",
     "badkey",
     "badbytes",
+    "toolarge",
     "wrongtype",
     "nofields",
 )
-REST = ("sound", "uri", "json", "toolarge", "newline", "control", "notinuri")
+REST = ("sound", "uri", "json", "newline", "control", "notinuri")
 
 
 async def _everything_else(world: World) -> dict[str, str]:

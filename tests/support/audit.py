@@ -32,34 +32,36 @@ class _Log:
                 yield json.loads(line)
 
 
-class ApiWrites(_Log):
-    """The operator's writes to some namespaces, from now on."""
+class ApiCalls(_Log):
+    """The operator's calls about some namespaces, from now on: writes, and reads of Secrets."""
 
     def __init__(self, path: Path, namespaces: frozenset[str]) -> None:
         super().__init__(path)
         self._namespaces = namespaces
 
-    def since(self) -> list[str]:
+    def writes(self) -> list[str]:
         """Each write as `verb resource/subresource name`."""
-        found = []
-        for line in self._lines():
-            target = line.get("objectRef") or {}
-            if (
-                line["user"]["username"] == OPERATOR
-                and line["verb"] in _WRITES
-                and target.get("namespace") in self._namespaces
-            ):
-                parts = filter(None, (target["resource"], target.get("subresource")))
-                found.append(f"{line['verb']} {'/'.join(parts)} {target.get('name', '')}".rstrip())
-        return found
+        return [_told(line) for line in self._of_operator() if line["verb"] in _WRITES]
 
     def secret_reads(self) -> list[str]:
         """Each read of a single Secret."""
-        return [
-            line["objectRef"]["name"]
-            for line in self._lines()
-            if line["user"]["username"] == OPERATOR and line["verb"] == "get"
-        ]
+        return [_told(line) for line in self._of_operator() if line["verb"] == "get"]
+
+    def refusals(self) -> list[str]:
+        """Each call that was forbidden."""
+        return [_told(line) for line in self._of_operator() if line["responseStatus"]["code"] == 403]
+
+    def _of_operator(self) -> Iterator[dict[str, Any]]:
+        for line in self._lines():
+            target = line.get("objectRef") or {}
+            if line["user"]["username"] == OPERATOR and target.get("namespace") in self._namespaces:
+                yield line
+
+
+def _told(line: dict[str, Any]) -> str:
+    target = line["objectRef"]
+    resource = "/".join(filter(None, (target["resource"], target.get("subresource"))))
+    return f"{line['verb']} {resource} {target.get('name', '')}".rstrip()
 
 
 class VaultCalls(_Log):

@@ -62,5 +62,43 @@ class _Fused:
         return through
 
 
+class Obstacle:
+    """Makes an operator's calls of one name fail while it is there."""
+
+    def __init__(self, call: str, error: Exception) -> None:
+        """Not there yet."""
+        self._call = call
+        self._error = error
+        self.there = False
+        self.met = threading.Event()
+
+    def put_into(self, operator: Operator) -> None:
+        """Puts it between the operator and its API server."""
+        operator._kube = _Obstructed(operator._kube, self)  # type: ignore[assignment]
+
+    def meets(self, name: str) -> None:
+        """Fails if this is the call, and the obstacle is there."""
+        if self.there and name == self._call:
+            self.met.set()
+            raise self._error
+
+
+class _Obstructed:
+    """A server's client with an obstacle."""
+
+    def __init__(self, inner: object, obstacle: Obstacle) -> None:
+        self._inner = inner
+        self._obstacle = obstacle
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+
+        async def through(*args: Any, **kwargs: Any) -> Any:
+            self._obstacle.meets(name)
+            return await method(*args, **kwargs)
+
+        return through
+
+
 async def _never() -> None:
     await asyncio.Event().wait()

@@ -24,7 +24,7 @@ START_LIMIT_SECONDS = 20.0
 QUIET_SECONDS = 0.3
 
 
-def settings_for(stack: LocalStack, namespaces: frozenset[str], **changes: object) -> OperatorSettings:
+def settings_for(stack: LocalStack, **changes: object) -> OperatorSettings:
     """Settings as the chart would give them: the operator's own ServiceAccount, and no right beyond."""
     return OperatorSettings.model_validate(
         {
@@ -38,7 +38,6 @@ def settings_for(stack: LocalStack, namespaces: frozenset[str], **changes: objec
                 prefix=PREFIX,
             ),
             "kubeconfig": stack.operator_kubeconfig,
-            "namespaces": namespaces,
             "listen_host": "127.0.0.1",
             "listen_port": 0,
             **changes,

@@ -17,7 +17,7 @@ from typing import Any
 
 from dev.stack import LocalStack
 from jetbridge.shell.operator import Operator
-from tests.support.audit import ApiWrites, VaultCalls, vault_audit_log
+from tests.support.audit import ApiCalls, VaultCalls, vault_audit_log
 from tests.support.kube import KINDS, Admin, Object, Refused, decoded, encoded
 from tests.support.operator import RunningOperator, settings_for
 from tests.support.vault import Entry, VaultRoot
@@ -58,7 +58,9 @@ class World:
 
     async def start_operator(self, prepare: Callable[[Operator], None] = lambda _: None, **settings: object) -> None:
         """Starts an operator for these namespaces."""
-        self._running = RunningOperator(settings_for(self.stack, self.namespaces, **settings), prepare)
+        self._running = RunningOperator(
+            settings_for(self.stack, **{"namespaces": self.namespaces, **settings}), prepare
+        )
         await self._running.start()
 
     async def stop_operator(self) -> None:
@@ -290,9 +292,9 @@ class World:
 
         await eventually(check, f"{kind} {name} is gone", limit)
 
-    def api_writes(self) -> ApiWrites:
-        """Counts the operator's writes to these namespaces from now on."""
-        return ApiWrites(self.stack.audit_log, self.namespaces)
+    def api_calls(self) -> ApiCalls:
+        """Counts the operator's calls about these namespaces from now on."""
+        return ApiCalls(self.stack.audit_log, self.namespaces)
 
     def vault_calls(self) -> VaultCalls:
         """Counts the operator's calls to Vault from now on, for all namespaces."""

@@ -18,6 +18,7 @@ from jetbridge.api.common import (
 
 MAX_LISTED_CONNECTIONS = 200
 MAX_LISTED_PROBLEMS = 50
+MAX_LISTED_BYTES = 256 * 1024
 
 FieldOrigin = Annotated[str, Field(max_length=640)]
 EntryVersion = Annotated[str, Field(max_length=1100)]  # VaultEntry's path, @ and a version
@@ -52,6 +53,7 @@ class AirflowDeploymentSpec(ApiModel):
 
     workspaces: list[WorkspaceRef] | None = Field(
         default=None,
+        min_length=1,
         max_length=32,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["namespace"]},
         description="Where its connections come from; its own namespace when left out. For an id in several the first wins.",

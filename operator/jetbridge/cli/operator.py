@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from jetbridge.runtime.workers import describe_error
 from jetbridge.shell.logs import configure
 from jetbridge.shell.operator import Operator, StartError
 from jetbridge.shell.settings import SERVICE_ACCOUNT_TOKEN, OperatorSettings
@@ -71,7 +72,7 @@ def run_operator(
         typer.Option(
             "--namespace",
             "-n",
-            envvar="JETBRIDGE_NAMESPACES",
+            envvar=["JETBRIDGE_NAMESPACE", "JETBRIDGE_NAMESPACES"],
             help="Watch this namespace only; repeat for more. All when left out.",
         ),
     ] = None,
@@ -90,7 +91,7 @@ def run_operator(
         "jwt_file": vault_jwt_file,
         "role_id_file": vault_role_id_file,
         "secret_id_file": vault_secret_id_file,
-        "token": os.environ.get("JETBRIDGE_VAULT_TOKEN"),
+        "token": os.environ.get("JETBRIDGE_VAULT_TOKEN") or None,
         "token_file": vault_token_file,
         "ca_file": vault_ca_file,
         "namespace": vault_namespace,
@@ -117,6 +118,19 @@ def run_operator(
     except StartError as error:
         typer.echo(f"jetbridge: {error}", err=True)
         raise typer.Exit(1) from None
+    except Exception as error:
+        # Not even the last words may quote what a server said.
+        typer.echo(f"jetbridge: the operator ended: {_describe(error)}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _describe(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return describe_error(error)
+
+
+_FLAGS = {"listen_host": "listen", "listen_port": "listen", "namespaces": "namespace"}
 
 
 def load_settings(values: Mapping[str, Any]) -> OperatorSettings:
@@ -127,8 +141,10 @@ def load_settings(values: Mapping[str, Any]) -> OperatorSettings:
         return OperatorSettings.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        flag = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
-        _refuse(f"{flag}: {first['msg'].removeprefix('Value error, ')}")
+        name = "_".join(str(part) for part in first["loc"])
+        # What concerns several options of Vault names them itself.
+        flag = "" if name == "vault" else f"--{_FLAGS.get(name, name).replace('_', '-')}: "
+        _refuse(flag + first["msg"].removeprefix("Value error, "))
         raise AssertionError from None
 
 

@@ -6,12 +6,13 @@ top-level key of `extra`. With `extra` taken apart so, merging is plain assignme
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jetbridge.api.fields import ConnectionFields
 from jetbridge.core.airflow import AirflowConnection
-from jetbridge.core.jsonvalue import JsonValue
+from jetbridge.core.jsonvalue import JsonValue, numbers_survive
 from jetbridge.core.secret_value import MASK
 
 EXTRA = "extra."
@@ -105,12 +106,23 @@ def from_airflow(connection: AirflowConnection) -> dict[str, JsonValue]:
 
 
 def pack(fields: Fields) -> dict[str, JsonValue]:
-    """The fields in the form of the entry in Vault: `extra` is one object again."""
+    """The fields in the form of the entry in Vault: `extra` is one object again.
+
+    Vault reads numbers as 64-bit floats: where that would change one, `extra` is the object's JSON text.
+    """
     out: dict[str, JsonValue] = {n: v for n, v in fields.items() if not n.startswith(EXTRA)}
     extra = {n[len(EXTRA) :]: v for n, v in fields.items() if n.startswith(EXTRA)}
     if extra:
-        out["extra"] = extra
+        out["extra"] = extra if numbers_survive(extra) else json.dumps(extra, sort_keys=True)
     return out
+
+
+def _read_object(text: str) -> JsonValue:
+    try:
+        value: JsonValue = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value
 
 
 def unpack(entry: Mapping[str, JsonValue]) -> dict[str, JsonValue] | None:
@@ -118,9 +130,10 @@ def unpack(entry: Mapping[str, JsonValue]) -> dict[str, JsonValue] | None:
     out: dict[str, JsonValue] = {}
     for name, value in entry.items():
         if name == "extra":
-            if not isinstance(value, dict) or not value:
+            extra = _read_object(value) if isinstance(value, str) else value
+            if not isinstance(extra, dict) or not extra:
                 return None
-            out.update({EXTRA + key: item for key, item in value.items()})
+            out.update({EXTRA + key: item for key, item in extra.items()})
         elif name == "port":
             if not isinstance(value, int) or isinstance(value, bool):
                 return None

@@ -119,7 +119,7 @@ def asks_for_other(old: View | None, new: View | None) -> bool:
     if old is None or new is None:
         return True
     if isinstance(old, NamespaceView) and isinstance(new, NamespaceView):
-        return old.labels != new.labels
+        return old.labels != new.labels or old.meta.uid != new.meta.uid
     return (
         old.meta.uid != new.meta.uid
         or old.meta.generation != new.meta.generation

@@ -32,6 +32,7 @@ class Ownership:
     cluster: str
     namespace_uid: str
     object_uid: str
+    refs: str
 
     def metadata(self) -> dict[str, str]:
         """What is written into `custom_metadata`, before any data."""
@@ -40,6 +41,7 @@ class Ownership:
             "cluster": self.cluster,
             "namespace_uid": self.namespace_uid,
             "object_uid": self.object_uid,
+            "refs": self.refs,
         }
 
 
@@ -81,6 +83,7 @@ class StoreReason(str, Enum):
     INVALID = "SourceInvalid"
     UNAVAILABLE = "VaultUnavailable"
     DENIED = "VaultDenied"
+    NOT_TAKEN = "VaultRefused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,8 @@ def is_ours(entry: EntryState, owner: Ownership) -> bool:
     return (
         meta.get("manager") == MANAGER
         and meta.get("cluster") == owner.cluster
-        and meta.get("namespace_uid") == owner.namespace_uid
+        # A namespace that was deleted and made again finds its former entries deleted: those hold up nobody.
+        and (meta.get("namespace_uid") == owner.namespace_uid or not entry.live)
     )
 
 
@@ -207,6 +211,9 @@ def _without_source(
         )
     if record is not None and record.version == entry.version and keyring.knows(record.digest):
         return Decision(Verdict.KEEP, StoreReason.KEPT, _kept(record), record=record)
+    if record is None and entry.custom_metadata.get("refs") != refs:
+        # What it holds was taken from other references: a new host must not meet an old password.
+        return Decision(Verdict.REFUSE, reason, problem.message)
     if entry.content is None:
         return Decision(Verdict.NEED_CONTENT, StoreReason.PENDING, "")
     content = canonical(dict(entry.content))

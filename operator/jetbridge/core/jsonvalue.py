@@ -1,10 +1,29 @@
-"""`JsonValue`: what JSON can hold, and a search in it."""
+"""`JsonValue`: what JSON can hold, and searches in it."""
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
 JsonValue: TypeAlias = "list[JsonValue] | dict[str, JsonValue] | str | bool | int | float | None"
+
+
+_EXACT = 2**53
+
+
+def numbers_survive(value: JsonValue) -> bool:
+    """Whether all numbers come back from who reads them as 64-bit floats and writes whole ones without a point."""
+    stack: list[JsonValue] = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, float) and item.is_integer():
+            return False
+        if isinstance(item, int) and abs(item) > _EXACT:
+            return False
+        if isinstance(item, dict):
+            stack += item.values()
+        elif isinstance(item, list):
+            stack += item
+    return True
 
 
 def find_null(value: JsonValue) -> str | None:

@@ -17,7 +17,10 @@ MAX_BYTES = 250 * 1024
 
 @dataclass(frozen=True, slots=True)
 class EntryRecord:
-    """One key of the rendered Secret. `recipe` and `value` are keyed digests; `identity` hashes UIDs."""
+    """One key of the rendered Secret. `recipe` and `value` are keyed digests; `identity` hashes UIDs.
+
+    `value` covers the value and the rest of the record, so that no part of the annotation can be changed by itself.
+    """
 
     workspace: str
     identity: str

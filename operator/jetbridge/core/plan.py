@@ -7,8 +7,8 @@ and plans no action.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from jetbridge.core import manifest as manifests
 from jetbridge.core.actions import (
@@ -129,26 +129,59 @@ def recipe_of(entry: DesiredEntry, style: Format, keyring: Keyring, scope: Scope
     return keyring.digest("recipe", scope, canonical([style, entry.env_name, layers]))  # type: ignore[list-item]
 
 
+def _intact(
+    secret: RenderedView | None, records: Manifest, keyring: Keyring | None, scope: Scope
+) -> Iterator[tuple[str, Carried]]:
+    """The entries of a rendered Secret that are as they were written."""
+    for name, record in records.items() if secret is not None else ():
+        value = secret.data.get(name) if secret is not None else None
+        if value is None:
+            continue
+        # Under a key that was lost nothing can be checked: then it counts as intact, and is rendered anew if it can be.
+        if keyring is not None and keyring.knows(record.value) and not genuine(name, record, value, keyring, scope):
+            continue
+        yield name, Carried(record, value)
+
+
+def genuine(name: str, record: EntryRecord, value: SecretValue, keyring: Keyring, scope: Scope) -> bool:
+    """Whether record and value are as we wrote them, for the deployment of the scope."""
+    return keyring.matches(record.value, "value", scope, _sealed(name, record, value))
+
+
+def is_proven(secret: RenderedView, keyring: Keyring, namespace_uid: str) -> bool:
+    """Whether a Secret that carries our label was written by us: one genuine entry tells. Labels and owners can be forged."""
+    scope = Scope(namespace_uid, secret.owner_uid)
+    return any(
+        name in secret.data and genuine(name, record, secret.data[name], keyring, scope)
+        for name, record in manifests.load(secret.manifest).items()
+    )
+
+
 def draft(
     deployment: DeploymentView, scope: Scope, resolution: Resolution, observed: Observed, keyring: Keyring | None
 ) -> Draft:
     """Decides what happens to each entry. Without a keyring (Vault was never reached) entries can only stay or go."""
-    current = observed.current
-    records = observed.records
-    intact: dict[str, Carried] = {}
-    for name, record in records.items():
-        value = current.data.get(name) if current is not None else None
-        if value is None:
-            continue
-        # Under a key that was lost nothing can be checked: then it counts as intact, and is rendered anew if it can be.
-        checked = keyring is not None and keyring.knows(record.value)
-        if checked and keyring is not None and not keyring.matches(record.value, "value", scope, _valued(name, value)):
-            continue
-        intact[name] = Carried(record, value)
+    intact = {
+        **{
+            n: c for other in observed.others for n, c in _intact(other, manifests.load(other.manifest), keyring, scope)
+        },
+        **dict(_intact(observed.current, observed.records, keyring, scope)),
+    }
     entries: list[DraftEntry] = []
     needs: dict[str, LayerInput] = {}
+    order = {home: place for place, home in enumerate(deployment.workspaces)}
+    kept = {n: c for n, c in intact.items() if c.record.workspace in resolution.frozen}
     for desired in resolution.entries:
         standing = intact.get(desired.env_name)
+        frozen = kept.get(desired.env_name)
+        if frozen is not None:
+            here = desired.connection.meta.namespace
+            if order.get(frozen.record.workspace, -1) < order.get(here, -1):
+                unseen = f"{desired.env_name} stays that of workspace {frozen.record.workspace}, which is not watched"
+                blocked = replace(desired, blocked=_problem(desired, "WorkspaceNotWatched", unseen))
+                entries.append(DraftEntry(blocked, None, None, None))
+                continue
+            del kept[desired.env_name]
         same = standing if standing is not None and standing.record.identity == desired.identity else None
         if desired.blocked is not None or keyring is None:
             entries.append(DraftEntry(desired, None, None, same))
@@ -161,8 +194,6 @@ def draft(
         for layer in desired.layers:
             if layer.ready is not None:
                 needs[layer.owner.uid] = layer
-    wanted = {e.env_name for e in resolution.entries}
-    kept = {n: c for n, c in intact.items() if c.record.workspace in resolution.frozen and n not in wanted}
     return Draft(deployment, scope, resolution, observed, tuple(entries), kept, tuple(needs.values()))
 
 
@@ -242,10 +273,11 @@ def _settle(
         else:
             value = SecretValue.of(text)
             previous = entry.last_good.record if entry.last_good is not None else None
-            digest = keyring.digest("value", work.scope, _valued(desired.env_name, value))
             unchanged = entry.last_good is not None and entry.last_good.value == value
             since = previous.since if previous is not None and unchanged else now
-            record = EntryRecord(desired.connection.meta.namespace, desired.identity, entry.recipe, digest, since)
+            record = EntryRecord(desired.connection.meta.namespace, desired.identity, entry.recipe, "", since)
+            seal = keyring.digest("value", work.scope, _sealed(desired.env_name, record, value))
+            record = replace(record, value=seal)
             return Entry(
                 desired, record, True, None, (*connection_id_warnings(desired.connection.connection_id), *warnings)
             ), value
@@ -307,7 +339,8 @@ class _Budget:
 
 
 def _actions(body: SecretBody, records: Manifest, work: Draft) -> list[SecretAction]:
-    actions: list[SecretAction] = []
+    # What is withdrawn leaves the older Secrets first, whatever becomes of the new one.
+    actions = [a for other in work.observed.others if (a := _shrink(other, work)) is not None]
     current = work.observed.current
     if current is None:
         actions.append(CreateSecret(body))
@@ -320,6 +353,29 @@ def _actions(body: SecretBody, records: Manifest, work: Draft) -> list[SecretAct
             actions.append(ReplaceSecret(body, current.meta.uid, current.meta.resource_version))
     actions += [DeleteSecret(o.meta.namespace, o.meta.name, o.meta.uid) for o in work.observed.others]
     return actions
+
+
+def _shrink(other: RenderedView, work: Draft) -> SecretAction | None:
+    """Takes out of a Secret under an older name what the deployment should no longer have."""
+    wanted = {e.desired.env_name: e.desired.identity for e in work.entries}
+    records = {
+        name: record
+        for name, record in manifests.load(other.manifest).items()
+        if name in other.data and (wanted.get(name) == record.identity or record.workspace in work.resolution.frozen)
+    }
+    if records.keys() == other.data.keys():
+        return None
+    if other.immutable or other.type != SECRET_TYPE:
+        return DeleteSecret(other.meta.namespace, other.meta.name, other.meta.uid)
+    body = SecretBody(
+        namespace=other.meta.namespace,
+        name=other.meta.name,
+        owner_name=other.owner_name,
+        owner_uid=other.owner_uid,
+        manifest=manifests.dump(records),
+        data={name: other.data[name] for name in records},
+    )
+    return ReplaceSecret(body, other.meta.uid, other.meta.resource_version)
 
 
 def _same(body: SecretBody, records: Manifest, current: RenderedView) -> bool:
@@ -335,8 +391,9 @@ def _same(body: SecretBody, records: Manifest, current: RenderedView) -> bool:
     )
 
 
-def _valued(name: str, value: SecretValue) -> bytes:
-    return name.encode() + b"\0" + value.reveal()
+def _sealed(name: str, record: EntryRecord, value: SecretValue) -> bytes:
+    parts = (name, record.workspace, record.identity, record.recipe, record.since)
+    return "\0".join(parts).encode() + b"\0" + value.reveal()
 
 
 def _problem(desired: DesiredEntry, reason: str, message: str) -> Problem:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jetbridge.api.common import LabelSelector
 from jetbridge.api.fields import ConnectionFields
@@ -166,7 +166,7 @@ def resolve(world: DeploymentSlice) -> Resolution:
     entries = []
     for name in sorted(by_name):
         winner, *losers = sorted(by_name[name], key=lambda c: c.rank)
-        entries.append(_entry(name, winner, world.material))
+        entries.append(_entry(name, winner, world.material, here))
         told += _tell_losers(name, winner, losers)
     return Resolution(
         tuple(entries),
@@ -212,7 +212,7 @@ def _tell_losers(name: str, winner: _Candidate, losers: list[_Candidate]) -> Ite
             yield Told(meta.uid, "NameTaken", message)
 
 
-def _entry(name: str, winner: _Candidate, material: Mapping[str, Material]) -> DesiredEntry:
+def _entry(name: str, winner: _Candidate, material: Mapping[str, Material], here: str) -> DesiredEntry:
     connection, link = winner.connection, winner.link
     identity = fingerprint(connection.meta.uid, link.meta.uid if link is not None else "")
     layers: list[LayerInput] = []
@@ -233,6 +233,9 @@ def _entry(name: str, winner: _Candidate, material: Mapping[str, Material]) -> D
         origin = "" if owner is connection else f"link {owner.meta.name}"
         unset = tuple(spec.unset or ()) if isinstance(spec, Overrides) else ()
         layers.append(LayerInput(origin, owner.meta, spec, unset, ready))
+    if blocked is not None and connection.meta.namespace != here:
+        # What is wrong with a source is for the workspace's people to read, not for another tenant's.
+        blocked = replace(blocked, message=f"Connection {connection.meta} can't be used now; its status says why")
     return DesiredEntry(name, connection, link, tuple(layers), identity, blocked)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from jetbridge.api.fields import ConnectionFields
-from jetbridge.core.airflow import ConnectionSyntaxError, parse_connection
-from jetbridge.core.digest import fingerprint
-from jetbridge.core.fields import EXTRA, Fields, from_airflow
+from jetbridge.core.airflow import MAX_ENTRY_BYTES, ConnectionSyntaxError, parse_connection
+from jetbridge.core.airflow_model import value_problems
+from jetbridge.core.digest import canonical, fingerprint
+from jetbridge.core.fields import EXTRA, Fields, from_airflow, pack, to_airflow
 from jetbridge.core.jsonvalue import JsonValue, find_null
 from jetbridge.core.secret_value import SecretValue
 from jetbridge.core.views import SOURCE_LABEL, RenderedView, SecretView, SourceView
@@ -132,7 +133,21 @@ def _collect(spec: ConnectionFields, namespace: str, lookup: Lookup) -> Collecte
         else:
             single.update(given)
     fields = {**connection, **whole, **single}
+    _check(fields, namespace, versions)
     return Collected(fields, origins_of(spec, fields), versions, tuple(warnings))
+
+
+def _check(fields: Fields, namespace: str, names: Iterable[str]) -> None:
+    """Refuses what could never be delivered, before it is stored: Vault would alter it, or fail at it."""
+    where = f"Secret {', '.join(f'{namespace}/{name}' for name in sorted(names))}"
+    problems = value_problems(replace(to_airflow(fields), conn_type="any"))
+    if problems:
+        raise _Refuse(SourceReason.INVALID, f"{where}: {'; '.join(problems)}")
+    size = len(canonical(pack(fields)))
+    if size > MAX_ENTRY_BYTES:
+        raise _Refuse(
+            SourceReason.INVALID, f"{where}: gives {size} bytes, and a connection may have {MAX_ENTRY_BYTES}; use less"
+        )
 
 
 def _source(name: str, namespace: str, lookup: Lookup) -> SourceView:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jetbridge.api.deployment import MAX_LISTED_CONNECTIONS, MAX_LISTED_PROBLEMS
+from jetbridge.api.deployment import MAX_LISTED_BYTES, MAX_LISTED_CONNECTIONS, MAX_LISTED_PROBLEMS
 from jetbridge.core.airflow import check_connection_id
 from jetbridge.core.conditions import condition
 from jetbridge.core.fields import plain_fields
@@ -40,11 +40,21 @@ def deployment_status(
         "delivered": f"{len(current)}/{len(plan.entries) + len(resolution.problems)}",
     }
     if listed:
-        body["connections"] = [_listed(e) for e in listed[:MAX_LISTED_CONNECTIONS]]
+        body["connections"] = _bounded([_listed(e) for e in listed[:MAX_LISTED_CONNECTIONS]])
     if problems:
         body["problems"] = [_shown(p) for p in problems[:MAX_LISTED_PROBLEMS]]
     body["conditions"] = [_deployment_ready(view, resolution, problems, failure, len(current), now)]
     return body
+
+
+def _bounded(items: list[StatusBody]) -> list[StatusBody]:
+    """The items without the fields of those that would make the status larger than an object should be."""
+    size = 0
+    for item in items:
+        size += len(repr(item))
+        if size > MAX_LISTED_BYTES:
+            item.pop("fields", None)
+    return items
 
 
 def _listed(entry: Entry) -> StatusBody:

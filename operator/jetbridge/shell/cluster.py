@@ -56,10 +56,10 @@ class Cluster(Protocol):
         """Deletes the Secret with this uid; one that is gone already is fine. Raises Conflict on another uid."""
 
     async def apply_status(self, kind: Kind, meta: Meta, status: Mapping[str, Any]) -> Raw:
-        """Applies our part of the status. Raises Missing or Conflict when that object is gone."""
+        """Applies our part of the status. Raises Missing or Conflict when the object is no longer as it was seen."""
 
     async def apply_finalizers(self, kind: Kind, meta: Meta, finalizers: Sequence[str]) -> Raw:
-        """Makes ours these finalizers; others' stay. Raises Missing or Conflict when that object is gone."""
+        """Makes ours these finalizers; others' stay. Raises Missing or Conflict when the object is no longer as it was seen."""
 
     async def create_event(self, namespace: str, event: Mapping[str, Any]) -> None:
         """POSTs an Event."""

@@ -82,7 +82,9 @@ class Context:
             self.removed(change)
 
     def removed(self, change: Change[View]) -> None:
-        """Asks for what a removal affects."""
+        """Forgets what is gone, and asks for what its removal affects."""
+        if isinstance(change.old, ConnectionView | LinkView):
+            self.memory.forget_owner(change.old.meta.uid)
         for key in affected(change.old, None, self.state):
             self.queue.add(key)
 
@@ -98,7 +100,7 @@ class Context:
 
     async def report(self, view: Reported, status: Mapping[str, Any]) -> None:
         """Writes a status if it says something new, and tells of a turn of Ready."""
-        if dict(view.status) == dict(status):
+        if says(view.status, status):
             return
         key = key_of(view)
         before, after = find(view.status, "Ready"), find(status, "Ready")
@@ -111,6 +113,17 @@ class Context:
             self.recorder.event(
                 key, view.meta.uid, after["status"] == "True", str(after["reason"]), str(after["message"])
             )
+
+
+def says(written: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    """Whether a status says what it should; conditions that others put there are theirs."""
+    kinds = {c["type"] for c in status.get("conditions", ())}
+    ours = [c for c in written.get("conditions") or () if isinstance(c, Mapping) and c.get("type") in {*kinds, *_OURS}]
+    rest = {k: v for k, v in written.items() if k != "conditions"}
+    return rest == {k: v for k, v in status.items() if k != "conditions"} and ours == list(status.get("conditions", ()))
+
+
+_OURS = ("Ready", "Stored")
 
 
 def _turn(condition: Mapping[str, Any]) -> tuple[object, object]:

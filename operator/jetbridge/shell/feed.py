@@ -33,6 +33,7 @@ from jetbridge.core.views import (
     secret_view,
 )
 from jetbridge.runtime.store import Listing
+from jetbridge.runtime.workers import describe_error
 from jetbridge.shell.context import PARSERS, Context
 from jetbridge.shell.kube import decode_data
 
@@ -78,6 +79,7 @@ class Feed:
         namespaces: list[str | None] = [None] if watched is None else [*sorted(watched)]
         self._missing = {(p, ns) for p in WATCHED if p != "namespaces" for ns in namespaces} | {("namespaces", None)}
         self._listings: dict[tuple[str, str | None], tuple[Listing, list[tuple[str, str, str]]]] = {}
+        self._alive: dict[tuple[str, str | None], float] = {}
         self.synced = asyncio.Event()
 
     @property
@@ -86,7 +88,23 @@ class Feed:
         return ", ".join(sorted({plural for plural, _ in self._missing}))
 
     def event(self, plural: str, kind: str | None, raw: Raw) -> None:
-        """One watch event. `kind` is None for an object of a listing."""
+        """One watch event. `kind` is None for an object of a listing. An object that can't be read stops no other."""
+        try:
+            self._event(plural, kind, raw)
+        except Exception as error:
+            meta = raw.get("metadata") or {}
+            where = f"{meta.get('namespace', '')}/{meta.get('name', '')}"
+            log.error("an event of %s %s can't be taken in: %s", plural, where, describe_error(error))
+
+    def alive(self, plural: str, namespace: str | None) -> None:
+        """A sign of life of a stream."""
+        self._alive[(plural, namespace)] = self._ctx.clock()
+
+    def silence(self) -> float:
+        """For how many seconds the quietest stream has given no sign of life; a healthy one gives one about every minute."""
+        return max((self._ctx.clock() - at for at in self._alive.values()), default=0.0)
+
+    def _event(self, plural: str, kind: str | None, raw: Raw) -> None:
         view = self._view(plural, raw)
         if view is None:
             # A Secret that lost both labels; what it was before is gone for us.
@@ -150,10 +168,14 @@ def _observing(
             # Before the request: what is known now and not in its answer is gone.
             feed.begin(plural, namespace)
         async for item in original(settings=settings, resource=resource, namespace=namespace, **rest):
-            if feed is not None and item is watching.Bookmark.LISTED:
-                feed.end(plural, namespace)
-            elif feed is not None and item.get("type") is None:
-                feed.listed(plural, namespace, item["object"])
+            if feed is not None:
+                feed.alive(plural, namespace)
+                if item is watching.Bookmark.LISTED:
+                    feed.end(plural, namespace)
+                elif item["type"] is None:
+                    feed.listed(plural, namespace, item["object"])
+                elif item["type"] != "BOOKMARK":
+                    feed.event(plural, item["type"], item["object"])
             yield item
 
     stream.observes_listings = True  # type: ignore[attr-defined]
@@ -173,9 +195,7 @@ def install() -> None:
         watching.continuous_watch = _observing(original)
 
 
-def registry_for(
-    feed: Feed, credentials: Callable[[], Any], cleanup: Callable[[], Awaitable[None]]
-) -> kopf.OperatorRegistry:
+def registry_for(credentials: Callable[[], Any], cleanup: Callable[[], Awaitable[None]]) -> kopf.OperatorRegistry:
     """kopf's handlers: events only. `credentials` gives the client configuration, read anew at every login.
 
     `cleanup` ends our own tasks: kopf would wait for them, as for all that are younger than itself, for five seconds.
@@ -192,8 +212,8 @@ def registry_for(
 
     def handle(plural: str, *selector: str) -> None:
         @kopf.on.event(*selector, registry=registry, id=f"feed-{plural}")
-        async def on_event(event: Any, **_: Any) -> None:
-            feed.event(plural, event["type"], event["object"])
+        async def on_event(**_: Any) -> None:
+            """Makes kopf watch the kind. The stream itself feeds the store: kopf's handlers may run after a later listing."""
 
     for plural in _PLURALS:
         handle(plural, GROUP, VERSION, plural)

@@ -28,7 +28,7 @@ from jetbridge.runtime.workers import Done, Result, Retry
 from jetbridge.shell.cluster import Conflict, Missing
 from jetbridge.shell.context import PARSERS, Context
 from jetbridge.shell.reconcile import timestamp
-from jetbridge.shell.vault.contract import CasMismatch, VaultDenied, VaultError, VaultUnavailable, entry_path
+from jetbridge.shell.vault.contract import CasMismatch, VaultError, VaultUnavailable
 
 _REPORT_AFTER = 0.05
 _RETRIED = (StoreReason.UNAVAILABLE, StoreReason.DENIED)
@@ -49,8 +49,8 @@ class OwnerReconciler:
             return Retry("namespace")  # its event is on the way, and ownership needs its UID
         if owner.meta.deleting:
             return await self._finalize(owner)
-        result, turned = await self._ingest(owner)
-        if turned and isinstance(result, Done):
+        result = await self._ingest(owner)
+        if self._wake_deployments(owner) and isinstance(result, Done):
             # The deployments first: what people wait for is the Secret, not this status.
             return Done(again_after=_REPORT_AFTER)
         current = self._find(key)
@@ -64,41 +64,38 @@ class OwnerReconciler:
 
     # -- taking in
 
-    async def _ingest(self, owner: Owner) -> tuple[Result, bool]:
-        """Takes the sources in; tells whether the owner's material is other than before."""
+    async def _ingest(self, owner: Owner) -> Result:
         memory = self._ctx.memory
         if owner.problem is not None:
-            return Done(), False
+            return Done()
         source = memory.source_of(owner)
         if source is None:
-            return await self._drop_entry(owner), False
+            return await self._drop_entry(owner)
         if isinstance(source, SourceProblem) and source.reason is not SourceReason.MISSING:
-            return Done(), False
+            return Done()
         if memory.keyring is None:
             # The operator asks for every key once the digest keys are there.
             self._note(owner, StoreReason.UNAVAILABLE, "Vault was not reached yet; what was delivered stays")
-            return Done(), False
+            return Done()
         if not self._due(owner, source):
-            return Done(again_after=self._until_check(owner)), False
-        before = memory.material(owner)
+            return Done(again_after=self._until_check(owner))
         try:
             decision = await self._decide_and_do(owner, source)
         except CasMismatch:
-            return Retry("cas"), False
+            return Retry("cas")
         except VaultError as error:
             self._note(owner, StoreReason(error.reason), f"{error}; what was delivered stays")
             if isinstance(error, VaultUnavailable):
                 self._ctx.vault.wait_for_vault(key_of(owner))
-            turned = self._wake_deployments(owner, before)
-            return (Retry(error.reason) if isinstance(error, VaultDenied) else Done()), turned
+                return Done()
+            return Retry(error.reason)
         if decision is None:
-            return Done(), False
+            return Done()
         self._note(owner, decision.reason, decision.message)
         if decision.record is not None:
             memory.records[owner.meta.uid] = decision.record
         self._schedule_check(owner)
-        turned = self._wake_deployments(owner, before)
-        return Done(again_after=self._until_check(owner)), turned
+        return Done(again_after=self._until_check(owner))
 
     def _due(self, owner: Owner, source: Collected | SourceProblem) -> bool:
         """Whether Vault must be asked: something waits to be taken in, or it is time to look at the entry."""
@@ -118,7 +115,7 @@ class OwnerReconciler:
     async def _decide_and_do(self, owner: Owner, source: Collected | SourceProblem) -> Decision | None:
         """Looks at the entry, decides by the table, and does it. None: the object is gone meanwhile."""
         ctx = self._ctx
-        path = self._path(owner)
+        path = self._ctx.memory.path_of(owner)
         entry = await ctx.vault.read_state(path, content=False)
         decision = self._decide(owner, source, entry)
         if decision.verdict is Verdict.NEED_CONTENT:
@@ -146,7 +143,7 @@ class OwnerReconciler:
             owner=self._ownership(owner),
             keyring=keyring,
             scope=ctx.memory.scope_of(owner),
-            path=f"{ctx.settings.vault.mount}/{self._path(owner)}",
+            path=f"{ctx.settings.vault.mount}/{self._ctx.memory.path_of(owner)}",
             refs=refs_fingerprint(spec),
         )
 
@@ -185,7 +182,7 @@ class OwnerReconciler:
                 owner.meta.uid,
                 False,
                 "EntryLeftInVault",
-                f"the entry {ctx.settings.vault.mount}/{self._path(owner)} stays in Vault: {error}",
+                f"the entry {ctx.settings.vault.mount}/{self._ctx.memory.path_of(owner)} stays in Vault: {error}",
             )
         await self._apply_finalizers(owner, ())
         ctx.memory.forget_owner(owner.meta.uid)
@@ -193,7 +190,7 @@ class OwnerReconciler:
 
     async def _delete_entry(self, owner: Owner) -> None:
         ctx = self._ctx
-        path = self._path(owner)
+        path = self._ctx.memory.path_of(owner)
         entry = await ctx.vault.read_state(path, content=False)
         if entry is not None and is_ours(entry, self._ownership(owner)):
             await ctx.vault.soft_delete(path, entry.live_versions)
@@ -209,7 +206,11 @@ class OwnerReconciler:
             return outcome is not None and outcome.written and owner.meta.uid not in outcome.words
         for deployment in state.deployments_using(owner.meta.namespace):
             outcome = memory.outcomes.get(deployment.key)
-            if outcome is None or not outcome.written or owner.meta.uid in outcome.carried:
+            if outcome is None:
+                return False
+            if owner.meta.namespace in outcome.not_admitted:
+                continue  # it never had it, or lost it with its consent
+            if not outcome.written or owner.meta.uid in outcome.carried:
                 return False
         return True
 
@@ -248,10 +249,13 @@ class OwnerReconciler:
         ctx.memory.last_ingest[owner.meta.uid] = LastIngest(reason, message, owner.meta.generation)
         ctx.counters.ingested(reason.value)
 
-    def _wake_deployments(self, owner: Owner, before: object) -> bool:
-        """Asks for the deployments that use the owner's material, if that is other than before; tells whether it is."""
-        if self._ctx.memory.material(owner) == before:
+    def _wake_deployments(self, owner: Owner) -> bool:
+        """Asks for the deployments that use the owner's material, if it is other than they were last told of; tells whether."""
+        memory = self._ctx.memory
+        material = memory.material(owner)
+        if memory.told.get(owner.meta.uid) == material:
             return False
+        memory.told[owner.meta.uid] = material
         for deployment in self._deployments(owner):
             self._ctx.queue.add(Key("AirflowDeployment", *deployment))
         return True
@@ -276,11 +280,9 @@ class OwnerReconciler:
         ctx.memory.next_check[owner.meta.uid] = ctx.clock() + ctx.settings.vault_check_interval * jitter
 
     def _ownership(self, owner: Owner) -> Ownership:
-        return Ownership(self._ctx.cluster_uid, self._ctx.memory.scope_of(owner).namespace_uid, owner.meta.uid)
-
-    def _path(self, owner: Owner) -> str:
-        collection = "connections" if isinstance(owner, ConnectionView) else "links"
-        return entry_path(self._ctx.settings.vault.prefix, owner.meta.namespace, collection, owner.meta.name)
+        namespace_uid = self._ctx.memory.scope_of(owner).namespace_uid
+        refs = refs_fingerprint(owner.fields) if owner.fields is not None else ""
+        return Ownership(self._ctx.cluster_uid, namespace_uid, owner.meta.uid, refs)
 
     # -- report
 

@@ -136,11 +136,13 @@ class Kube(Cluster):
         Raises:
             ClusterError: one of its kinds, by the answer's status.
         """
+        used = self._client
         status, text = await self._send(method, path, body, query, content_type)
         if status == 401:
-            # Bound tokens rotate: read the credentials anew, once.
+            # Bound tokens rotate: read the credentials anew, once, however many requests met it.
             async with self._reload:
-                await self.open()
+                if self._client is used:
+                    await self.open()
             status, text = await self._send(method, path, body, query, content_type)
         self._observe(method, resource, status)
         if 200 <= status < 300:
@@ -164,7 +166,12 @@ class Kube(Cluster):
                 method, url, headers=headers, body=body, _request_timeout=_TIMEOUT
             )
             return int(response.status), await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (
+            aiohttp.ClientError,
+            TimeoutError,
+            OSError,
+            RuntimeError,
+        ) as error:  # RuntimeError: a session that was closed
             raise ApiUnavailable(f"the API server can't be reached ({type(error).__name__})") from None
 
     # -- the contract
@@ -214,11 +221,13 @@ class Kube(Cluster):
     async def _apply(
         self, kind: Kind, meta: Meta, subresource: str, metadata: Mapping[str, Any], rest: Mapping[str, Any]
     ) -> Raw:
+        # Without the uid an apply would make a deleted object anew; without the version (a status is not compared by uid) it
+        # could go to another object of that name.
+        seen = {"uid": meta.uid, "resourceVersion": meta.resource_version}
         body = {
             "apiVersion": API_VERSION,
             "kind": kind.kind,
-            # The uid makes it a precondition: an apply would otherwise make a deleted object anew.
-            "metadata": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid, **metadata},
+            "metadata": {"name": meta.name, "namespace": meta.namespace, **seen, **metadata},
             **rest,
         }
         return await self.request(

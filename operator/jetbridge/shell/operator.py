@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable
 
@@ -12,8 +13,9 @@ import kopf
 from jetbridge.api.common import GROUP, VERSION
 from jetbridge.api.kinds import KINDS
 from jetbridge.core.graph import Key, key_of
+from jetbridge.core.views import RenderedView
 from jetbridge.runtime.queue import KeyedQueue
-from jetbridge.runtime.workers import Result, Workers
+from jetbridge.runtime.workers import Result, Workers, describe_error
 from jetbridge.shell.cluster import ClusterError
 from jetbridge.shell.context import Context
 from jetbridge.shell.events import EventRecorder
@@ -35,6 +37,7 @@ from jetbridge.shell.workspace import WorkspaceReconciler
 
 log = logging.getLogger(__name__)
 _KEYS_HEAD_START = 2.0
+_JSON_LEVELS = 30_000
 
 
 class StartError(Exception):
@@ -59,6 +62,8 @@ class Operator:
             StartError: the CRDs are missing, the cluster can't be reached, or the address is taken.
         """
         install()
+        # The API server takes objects of 10,000 levels; reading one must not end the operator for everybody.
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), _JSON_LEVELS))
         try:
             await self._run(stop, started)
         finally:
@@ -70,7 +75,7 @@ class Operator:
         context = self._context(cluster_uid)
         started(context)
         feed = Feed(context)
-        self._gauges(context)
+        self._gauges(context, feed)
         runner = await self._serve(context, feed)
         try:
             async with asyncio.TaskGroup() as group:
@@ -82,6 +87,7 @@ class Operator:
                 ]
 
                 async def end() -> None:
+                    stop.set()  # a signal tells kopf alone, which then still waits for this
                     for task in tasks:
                         task.cancel()
                     await asyncio.wait(tasks)
@@ -122,7 +128,7 @@ class Operator:
         return Context(
             settings=self.settings,
             state=state,
-            memory=Memory(state),
+            memory=Memory(state, self.settings.vault),
             cluster=self._kube,
             vault=gate,
             queue=queue,
@@ -150,13 +156,17 @@ class Operator:
         while context.memory.keyring is None:
             try:
                 context.memory.keyring = await load_keyring(context.vault, self.settings.vault.prefix)
-            except VaultError as error:
-                log.warning("no digest keys yet: %s", error)
+            except Exception as error:
+                reason = str(error) if isinstance(error, VaultError) else describe_error(error)
+                log.warning("no digest keys yet: %s", reason)
                 await asyncio.sleep(pause)
                 pause = min(5.0, pause * 1.5)
         state = context.state
         for owner in (*state.deployments, *state.connections, *state.links):
             context.queue.add(key_of(owner))
+        for secret in state.secrets:
+            if isinstance(secret, RenderedView):
+                context.queue.add(Key("AirflowDeployment", secret.meta.namespace, secret.owner_name))
 
     async def _run_workers(self, context: Context) -> None:
         log.info("working on %d keys with %d workers", context.queue.depth(), self.settings.workers)
@@ -172,7 +182,7 @@ class Operator:
         kubeconfig = self.settings.kubeconfig
         watched = self.settings.namespaces
         await kopf.operator(
-            registry=registry_for(feed, lambda: load_credentials(kubeconfig), cleanup),
+            registry=registry_for(lambda: load_credentials(kubeconfig), cleanup),
             settings=settings_for(feed),
             standalone=True,
             clusterwide=watched is None,
@@ -201,7 +211,10 @@ class Operator:
         self.port = runner.addresses[0][1]
         return runner
 
-    def _gauges(self, context: Context) -> None:
+    def _gauges(self, context: Context, feed: Feed) -> None:
+        self.metrics.gauge(
+            "jetbridge_watch_silence_seconds", "Since the quietest watch last gave a sign of life.", feed.silence
+        )
         self.metrics.gauge(
             "jetbridge_oldest_overdue_seconds", "Age of the oldest key that is due.", context.queue.oldest_overdue
         )

@@ -12,10 +12,10 @@ from jetbridge.core.fields import Fields, unpack
 from jetbridge.core.graph import Key
 from jetbridge.core.ingest import StoreReason, entry_matches
 from jetbridge.core.outcome import Outcome, WriteFailure, outcome_of
-from jetbridge.core.plan import Draft, Observed, Plan, StoredFields, Unavailable, draft, plan
+from jetbridge.core.plan import Draft, Observed, Plan, StoredFields, Unavailable, draft, is_proven, plan
 from jetbridge.core.resolve import DeploymentSlice, LayerInput, Resolution, WorkspaceSlice, resolve
 from jetbridge.core.status import deployment_status
-from jetbridge.core.views import RENDERED_LABEL, DeploymentView, Owner, owner_of
+from jetbridge.core.views import RENDERED_LABEL, DeploymentView, Owner, RenderedView, owner_of
 from jetbridge.runtime.workers import Done, Result, Retry
 from jetbridge.shell.cluster import ApiUnavailable, ClusterError, Conflict, Forbidden, Missing, Refused, Taken
 from jetbridge.shell.context import Context
@@ -65,7 +65,8 @@ class DeploymentReconciler:
         result = plan(work, stored, ctx.memory.keyring, timestamp(ctx.now()))
         failure, retry = await self._execute(result.actions, work)
         if retry in _LOOKED_AGAIN:
-            return Done(again_after=0.0)
+            return self._look_again(view, retry)
+        ctx.memory.looked_again.discard(view.key)
         if failure is None:
             self._remember(view, result)
         self._conclude(work, result, failure, world)
@@ -76,6 +77,14 @@ class DeploymentReconciler:
         if any(isinstance(s, Unavailable) and s.reason == StoreReason.DENIED.value for s in stored.values()):
             return Retry("VaultDenied")
         return Retry(retry) if retry is not None else Done()
+
+    def _look_again(self, view: DeploymentView, reason: str) -> Result:
+        """Once without a pause; who keeps writing against us must not make us spin."""
+        seen = self._ctx.memory.looked_again
+        if view.key in seen:
+            return Retry(reason)
+        seen.add(view.key)
+        return Done(again_after=0.0)
 
     # -- gather
 
@@ -89,8 +98,20 @@ class DeploymentReconciler:
     def _observed(self, view: DeploymentView) -> Observed:
         rendered = self._ctx.state.rendered_of(view.key)
         current = next((r for r in rendered if r.meta.name == view.secret_name), None)
-        others = tuple(r for r in rendered if r.meta.name != view.secret_name)
+        if current is not None and current.owner_uid != view.meta.uid and not self._is_ours(current):
+            current = None  # it only says that it is; making ours finds the name taken
+        others = tuple(r for r in rendered if r.meta.name != view.secret_name and self._is_ours(r))
         return Observed(current, self._ctx.memory.manifest_of(current), others)
+
+    def _is_ours(self, secret: RenderedView) -> bool:
+        """Whether we wrote a Secret that carries our label: labels and owners can be forged, a keyed digest can't."""
+        memory = self._ctx.memory
+        if memory.wrote(secret):
+            return True
+        namespace = self._ctx.state.namespace(secret.meta.namespace)
+        if memory.keyring is None or namespace is None:
+            return False
+        return is_proven(secret, memory.keyring, namespace.meta.uid)
 
     def _hold(self, work: Draft) -> float:
         """For how long a new deployment's first write waits for connections that are being taken in."""
@@ -197,6 +218,12 @@ class DeploymentReconciler:
         """The name is taken: by our own Secret that we did not know of (its label was removed), or by a foreign one."""
         ctx = self._ctx
         raw = await ctx.cluster.get_secret(view.meta.namespace, view.secret_name)
+        if raw is not None and raw["metadata"].get("deletionTimestamp"):
+            return WriteFailure(
+                "SecretTerminating",
+                f"Secret {view.meta.namespace}/{view.secret_name} is being deleted and its finalizers "
+                f"({', '.join(raw['metadata'].get('finalizers') or ())}) hold it; see who set them",
+            ), "terminating"
         if raw is not None and owner_of(raw)[1] == view.meta.uid:
             labels = raw["metadata"].setdefault("labels", {})
             labels.setdefault(RENDERED_LABEL, "")
@@ -271,6 +298,8 @@ class DeploymentReconciler:
         before = ctx.memory.forget_deployment((key.namespace, key.name))
         try:
             for secret in ctx.state.rendered_of((key.namespace, key.name)):
+                if not self._is_ours(secret):
+                    continue  # the garbage collector knows whether its owner is gone
                 await self._delete(key.namespace, secret.meta.name, secret.meta.uid)
         except (Conflict, Missing):
             return Retry("conflict")

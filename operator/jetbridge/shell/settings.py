@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from jetbridge.shell.vault.contract import entry_path
 
 AuthMethod = Literal["kubernetes", "jwt", "approle", "token"]
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
@@ -97,6 +99,14 @@ class OperatorSettings(_Settings):
     """Seconds that a new deployment's Secret may wait for connections that are being taken in."""
     stuck_after: Annotated[float, Field(ge=30)] = 300.0
     """Seconds that a key may be overdue before the operator calls itself dead."""
+
+    @field_validator("namespaces")
+    @classmethod
+    def _names(cls, value: frozenset[str] | None) -> frozenset[str] | None:
+        for name in sorted(value or ()):
+            if not _NAMESPACE.fullmatch(name):
+                raise ValueError(f"{name!r} can't be a namespace; give the option once for each")
+        return value
 
     @field_validator("kubeconfig")
     @classmethod

@@ -35,7 +35,7 @@ PLANTED = "hunter2-planted"
 RING = Keyring("k1", {"k1": SecretValue(b"1" * 32)})
 LOST_KEY = Keyring("k0", {"k0": SecretValue(b"0" * 32)})
 SCOPE = Scope("ns-uid", "uid")
-OWNER = Ownership("cluster", "ns-uid", "uid")
+OWNER = Ownership("cluster", "ns-uid", "uid", "refs")
 PATH = "secret/jetbridge/team-a/connections/warehouse"
 REFS = "refs"
 WANTED: Fields = {"password": PLANTED, "extra.a": 1}
@@ -198,6 +198,7 @@ def test_an_edit_under_a_lost_key_is_not_trusted() -> None:
         (OWNER.metadata() | {"object_uid": "made anew"}, 1, True),
         (OWNER.metadata() | {"note": "of an administrator"}, 1, True),
         (OWNER.metadata() | {"namespace_uid": "other"}, 1, False),
+        (OWNER.metadata() | {"refs": "others"}, 1, True),
         (OWNER.metadata() | {"cluster": "other"}, 1, False),
         (OWNER.metadata() | {"manager": "other"}, 1, False),
         ({"owner": "somebody"}, 0, False),
@@ -216,6 +217,20 @@ def test_the_same_object_made_again_adopts_its_entry(source: str) -> None:
     assert decision.write_metadata
 
 
+def test_an_entry_of_other_references_is_not_taken_up() -> None:
+    """The object was made again with another source, which is not there: a new host must not meet an old password."""
+    taken = replace(OWNER, refs="others").metadata()
+    state = EntryState(2, True, taken, (1, 2), pack(WANTED))
+    decision = decide(SOURCES["gone"], None, state, owner=OWNER, keyring=RING, scope=SCOPE, path=PATH, refs=REFS)
+    assert (decision.verdict, decision.reason) == (Verdict.REFUSE, StoreReason.MISSING)
+
+
+@pytest.mark.parametrize(("live", "ours"), [(False, True), (True, False)])
+def test_an_entry_of_a_namespace_made_again_is_ours_once_it_is_deleted(live: bool, ours: bool) -> None:
+    former = replace(OWNER, namespace_uid="former").metadata()
+    assert is_ours(EntryState(2, live, former, (2,) if live else ()), OWNER) is ours
+
+
 def test_a_new_entry_gets_its_metadata_first() -> None:
     decision, _ = settled("there", "nothing", "none")
     assert decision.write_metadata
@@ -224,6 +239,7 @@ def test_a_new_entry_gets_its_metadata_first() -> None:
         "cluster": "cluster",
         "namespace_uid": "ns-uid",
         "object_uid": "uid",
+        "refs": REFS,
     }
 
 

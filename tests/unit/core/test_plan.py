@@ -22,7 +22,7 @@ from jetbridge.core.plan import Draft, Observed, Plan, Unavailable, draft, plan
 from jetbridge.core.resolve import DeploymentSlice, WorkspaceSlice, resolve
 from jetbridge.core.secret_value import SecretValue
 from jetbridge.core.views import ConnectionView, DeploymentView, LinkView, Record, RenderedView
-from tests.fakes.objects import a_connection, a_deployment, a_link, a_namespace, a_rendered
+from tests.fakes.objects import a_connection, a_deployment, a_link, a_namespace, a_rendered, a_workspace
 from tests.strategies import as_rendered
 
 PLANTED = "hunter2-planted"
@@ -302,6 +302,30 @@ def test_what_a_frozen_workspace_gave_stays() -> None:
     result = replace(DELIVERED, observed=False).run(held)
     assert result.actions == ()
     assert result.kept == (NAME,)
+
+
+ELSEWHERE = a_connection("team-b", "warehouse", {"type": "http", "sharing": "LinkedToAll"})
+
+
+@pytest.mark.parametrize(("lists", "winner"), [(("team-a", "team-b"), "postgres"), (("team-b", "team-a"), "http")])
+def test_a_frozen_workspace_keeps_its_place_among_others(lists: tuple[str, str], winner: str) -> None:
+    """What it gave is beaten only by a workspace that the deployment lists before it."""
+    held = DELIVERED.held()
+    deployment = a_deployment(workspaces=lists)
+    frozen = WorkspaceSlice("team-a", False, None, (SOURCED,), ())
+    seen = WorkspaceSlice("team-b", True, a_workspace("team-b"), (ELSEWHERE,), ())
+    slices = tuple({"team-a": frozen, "team-b": seen}[home] for home in lists)
+    material: dict[str, Material] = {ELSEWHERE.meta.uid: NoMaterial(), **DELIVERED.material}
+    resolution = resolve(DeploymentSlice(deployment, a_namespace(), slices, material))
+    work = draft(deployment, SCOPE, resolution, Observed(held, manifests.load(held.manifest)), RING)
+    result = plan(work, {}, RING, NOW)
+    data = held.data
+    if result.actions:
+        (action,) = result.actions
+        assert isinstance(action, ReplaceSecret)
+        data = {**action.body.data}
+    assert json.loads(data[NAME].text())["conn_type"] == winner
+    assert list(data) == [NAME]
 
 
 # Drift

@@ -218,8 +218,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def own_write(self, name: str) -> None:
-        """We write; the answer comes when it comes."""
-        if name in self.cluster:
+        """We write to an object that we know, by its uid; the answer comes when it comes."""
+        known, there = self.store.get("a", name), self.cluster.get(name)
+        if known is not None and there is not None and known.meta.uid == there.meta.uid:
             self.write(name, "red")
             self.answers.append(self.cluster[name])
 
@@ -229,7 +230,8 @@ class Machine(RuleBasedStateMachine):
         number = data.draw(st.integers(0, len(self.answers) - 1))
         # A first word of an object between the break of the watch and the answer of the listing is beyond what a store can
         # tell: it may have been made after the listing, or be gone before it.
-        if self.listing is None or ("a", self.answers[number].meta.name) in self.listing.known:
+        item = self.answers[number]
+        if self.listing is None or self.listing.known.get(("a", item.meta.name)) == item.meta.uid:
             self.take(self.answers.pop(number))
 
     @precondition(lambda self: self.events and self.listing is None)

@@ -113,7 +113,7 @@ class Harness:
         self.context = Context(
             settings=settings,
             state=state,
-            memory=Memory(state),
+            memory=Memory(state, settings.vault),
             cluster=self.cluster,
             vault=self.gate,
             queue=self.queue,

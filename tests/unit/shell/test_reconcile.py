@@ -55,7 +55,9 @@ async def test_the_sourced_fields_are_in_vault_with_their_owner(world: Harness) 
     namespace, connection = world.cluster.get("Namespace", "", "team-a"), world.cluster.get(*WAREHOUSE)
     assert namespace is not None
     assert connection is not None
-    assert world.vault.metadata(ENTRY) == {
+    found = dict(world.vault.metadata(ENTRY))
+    assert found.pop("refs") == world.status(*WAREHOUSE)["vault"]["refs"]
+    assert found == {
         "manager": "jetbridge",
         "cluster": CLUSTER_UID,
         "namespace_uid": namespace["metadata"]["uid"],
@@ -296,6 +298,43 @@ async def test_a_deleted_deployment_takes_its_secret_along(world: Harness) -> No
     assert world.ready(*LINK) == ("False", "DeploymentNotFound")
     assert world.status(*WAREHOUSE)["delivered"] == "1/1"
     assert world.status("Workspace", "team-a", "default")["deployments"] == 0
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["Vault there", "Vault away"])
+async def test_a_deployment_deleted_while_the_operator_was_down_takes_its_secret_along(
+    world: Harness, sealed: bool
+) -> None:
+    await world.settle()
+    world.cluster.watchers.clear()
+    world.cluster.delete(*PROD)
+    world.vault.sealed = sealed
+    await world.start().settle(30)
+    if sealed:
+        await world.vault_is_back()
+        await world.settle(30)
+    assert world.env() is None
+
+
+async def test_a_withdrawal_leaves_the_old_secret_though_the_new_name_is_taken(world: Harness) -> None:
+    world.put(objects.connection("team-a", "plain", {"type": "http", "sharing": "LinkedToAll"}))
+    await world.settle()
+    world.put(objects.source("team-a", "taken", {"mine": "x"}, labelled=False))
+    world.put(objects.deployment("team-a", "prod", secret_name="taken"))
+    await world.settle(10)
+    world.cluster.delete("Connection", "team-a", "plain")
+    await world.settle(60)
+    assert (world.env() or {}).keys() == {"WAREHOUSE"}
+    assert world.cluster.secret_data("team-a", "taken") == {"mine": "x"}
+
+
+async def test_a_renamed_secret_keeps_what_can_not_be_rendered_now(world: Harness) -> None:
+    await world.settle()
+    world.put(objects.source("team-a", "creds", {"password": PLANTED.encode() + b"\xff"}))
+    await world.settle()
+    world.put(objects.deployment("team-a", "prod", secret_name="renamed"))
+    await world.settle(30)
+    assert (world.env("team-a", "renamed") or {})["WAREHOUSE"]["password"] == PLANTED
+    assert world.env() is None
 
 
 @pytest.mark.parametrize("leaves", ["deleted", "lists it no more"])

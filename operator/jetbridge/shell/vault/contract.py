@@ -24,6 +24,12 @@ class VaultUnavailable(VaultError):
     reason = "VaultUnavailable"
 
 
+class VaultRefused(VaultError):
+    """It answers, and does not take this one request. Nobody else is concerned."""
+
+    reason = "VaultRefused"
+
+
 class VaultDenied(VaultError):
     """It refuses: the role's policy does not allow this."""
 
@@ -40,7 +46,11 @@ class SecretStore(Protocol):
     """Entries of KV v2 below one mount. Paths are relative to the mount, made by `entry_path`."""
 
     async def read_state(self, path: str, *, content: bool) -> EntryState | None:
-        """What stands at the path: its metadata and, if asked for, the content of a live current version."""
+        """What stands at the path: its metadata and, if asked for, the content of a live current version.
+
+        Raises:
+            CasMismatch: it changed while it was read.
+        """
 
     async def read_version(self, path: str, version: int) -> Mapping[str, JsonValue] | None:
         """The content of one version; None when it is not there, or deleted."""

@@ -64,8 +64,10 @@ class VaultGate(SecretStore):
                 pause = min(_MOST_PAUSE, pause * 1.5)
                 try:
                     await self._probe()
-                except VaultError:
+                except VaultUnavailable:
                     continue
+                except VaultError:
+                    pass  # it refuses, so it is there; who is refused says so
                 self._down.clear()
                 self._told(True)
                 waiting, self._waiting = self._waiting, set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -10,7 +12,7 @@ from hvac import exceptions
 
 from jetbridge.core.ingest import EntryState
 from jetbridge.core.jsonvalue import JsonValue
-from jetbridge.shell.vault.contract import CasMismatch, SecretStore, VaultUnavailable
+from jetbridge.shell.vault.contract import CasMismatch, SecretStore, VaultRefused
 from jetbridge.shell.vault.session import VaultSession
 
 T = TypeVar("T")
@@ -36,7 +38,7 @@ class KvStore(SecretStore):
             return state
         found = await self.read_version(path, state.version)
         if found is None:
-            raise VaultUnavailable("the entry changed while it was read")
+            raise CasMismatch(f"{path} changed while it was read")
         return EntryState(state.version, state.live, state.custom_metadata, state.live_versions, found)
 
     async def read_version(self, path: str, version: int) -> Mapping[str, JsonValue] | None:
@@ -66,9 +68,13 @@ class KvStore(SecretStore):
                 answer = self._kv(client).create_or_update_secret(
                     path=path, secret=dict(content), cas=cas, mount_point=self._mount
                 )
-            except exceptions.InvalidRequest:
-                # KV answers 400 to a wrong cas; a body that it can't take is not made here.
-                raise CasMismatch(f"{path} is no longer at version {cas}") from None
+            except exceptions.InvalidRequest as error:
+                # KV answers 400 to a wrong cas, and to a body that it can't take; its words are looked at, not kept.
+                if "check-and-set" in str(error):
+                    raise CasMismatch(f"{path} is no longer at version {cas}") from None
+                raise VaultRefused("Vault does not take this content") from None
+            if not isinstance(answer, dict):
+                raise exceptions.InvalidPath  # an answer without a body: no KV v2
             return int(answer["data"]["version"])
 
         return await self._call("write", write)
@@ -88,7 +94,7 @@ class KvStore(SecretStore):
             return await self._session.call(operation, function)
         except (exceptions.InvalidRequest, exceptions.InvalidPath):
             # Not expected here; the answer's text stays out.
-            raise VaultUnavailable(f"Vault did not understand {operation}; is {self._mount} a KV v2 engine?") from None
+            raise VaultRefused(f"Vault did not understand {operation}; is {self._mount} a KV v2 engine?") from None
 
     @staticmethod
     def _kv(client: hvac.Client) -> Any:
@@ -97,6 +103,19 @@ class KvStore(SecretStore):
 
 def _state(meta: Mapping[str, Any]) -> EntryState:
     versions: Mapping[str, Any] = meta.get("versions") or {}
-    live = tuple(sorted(int(n) for n, v in versions.items() if not v.get("deletion_time") and not v.get("destroyed")))
+    live = tuple(sorted(int(n) for n, v in versions.items() if not _is_deleted(v)))
     current = int(meta.get("current_version") or 0)
     return EntryState(current, current in live, dict(meta.get("custom_metadata") or {}), live)
+
+
+def _is_deleted(version: Mapping[str, Any]) -> bool:
+    """Whether a version can't be read. With `delete_version_after` a live one has a deletion time that is still to come."""
+    at = version.get("deletion_time")
+    if version.get("destroyed") or not at:
+        return bool(version.get("destroyed"))
+    try:
+        # Vault gives nanoseconds, and fromisoformat takes six digits of a second.
+        moment = datetime.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", at))
+    except ValueError:
+        return True
+    return moment <= datetime.datetime.now(datetime.UTC)

@@ -18,7 +18,7 @@ from hvac import exceptions
 
 from jetbridge.shell.settings import VaultSettings
 from jetbridge.shell.vault.auth import Login, log_in
-from jetbridge.shell.vault.contract import VaultDenied, VaultError, VaultUnavailable
+from jetbridge.shell.vault.contract import VaultDenied, VaultError, VaultRefused, VaultUnavailable
 
 T = TypeVar("T")
 _NO_EXPIRY_CHECK = 3600.0
@@ -126,18 +126,30 @@ class VaultSession:
         except (exceptions.VaultDown, exceptions.VaultNotInitialized):
             self._observe(operation, "unavailable")
             raise VaultUnavailable("Vault is sealed or not ready") from None
-        except (exceptions.InternalServerError, exceptions.BadGateway, exceptions.RateLimitExceeded):
+        except requests.exceptions.JSONDecodeError:
             self._observe(operation, "unavailable")
-            raise VaultUnavailable(f"Vault failed at {operation}") from None
-        except requests.exceptions.RequestException as error:
+            raise VaultUnavailable("what answers is not Vault") from None
+        except requests.exceptions.InvalidJSONError:
+            self._observe(operation, "refused")
+            raise VaultRefused(f"{operation} can't be asked: the content is no JSON") from None
+        except (exceptions.BadGateway, requests.exceptions.RequestException) as error:
             self._observe(operation, "unavailable")
             raise VaultUnavailable(f"Vault can't be reached ({type(error).__name__})") from None
         except (exceptions.InvalidPath, exceptions.InvalidRequest):
             self._observe(operation, "answered")
             raise
         except exceptions.VaultError as error:
+            self._observe(operation, "refused")
+            raise VaultRefused(f"Vault failed at {operation} ({type(error).__name__})") from None
+        except VaultError:
+            self._observe(operation, "answered")
+            raise
+        except OSError:
+            raise
+        except Exception as error:
+            # An answer in a form that Vault does not give, such as a load balancer's page.
             self._observe(operation, "unavailable")
-            raise VaultUnavailable(f"Vault failed at {operation} ({type(error).__name__})") from None
+            raise VaultUnavailable(f"what answers is not Vault ({type(error).__name__})") from None
         self._observe(operation, "answered")
         return result
 
