@@ -116,6 +116,7 @@ def _owned(entry: VaultEntry, world: World, kind: str, name: str, cluster_uid: s
         "cluster": cluster_uid,
         "namespace_uid": _uid(world.get("Namespace", "", WORKSPACE)),
         "object_uid": _uid(world.get(kind, WORKSPACE, name)),
+        "refs": world.get(kind, WORKSPACE, name)["status"]["vault"]["refs"],
     }
 
 

@@ -23,7 +23,7 @@ from dev.vaultserver import MOUNT, PREFIX, ROLE
 from jetbridge.shell.settings import VaultSettings
 from jetbridge.shell.vault import session as session_module
 from jetbridge.shell.vault.auth import Login
-from jetbridge.shell.vault.contract import VaultDenied, VaultUnavailable
+from jetbridge.shell.vault.contract import VaultDenied, VaultRefused, VaultUnavailable
 from jetbridge.shell.vault.kv import KvStore
 from jetbridge.shell.vault.session import VaultSession
 from tests.contract.test_vault_store import operator_settings
@@ -298,7 +298,7 @@ async def test_outside_the_prefix_everything_is_denied(stack: LocalStack, call: 
 async def test_a_mount_that_is_no_kv_2_is_told(stack: LocalStack) -> None:
     token = stack.vault_root_token
     async with session_of(operator_settings(stack, auth="token", token=token, mount="cubbyhole")) as (_, store, _):
-        with pytest.raises(VaultUnavailable, match="is cubbyhole a KV v2 engine") as caught:
+        with pytest.raises(VaultRefused, match="is cubbyhole a KV v2 engine") as caught:
             await store.put(PATH, {"password": PLANTED}, 0)
     assert PLANTED not in str(caught.value)
 

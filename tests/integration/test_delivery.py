@@ -51,6 +51,7 @@ async def test_the_entry_in_vault_holds_exactly_the_sourced_fields_and_says_whos
         "cluster": system["metadata"]["uid"],
         "namespace_uid": home["metadata"]["uid"],
         "object_uid": made["metadata"]["uid"],
+        "refs": made["status"]["vault"]["refs"],
     }
 
 

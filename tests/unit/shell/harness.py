@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jetbridge.core.graph import Key, key_of
+from jetbridge.core.views import RenderedView
 from jetbridge.runtime.queue import KeyedQueue
 from jetbridge.runtime.workers import Backoff, Retry, Workers
 from jetbridge.shell.cluster import Raw
@@ -150,6 +151,9 @@ class Harness:
             state = self.context.state
             for owner in (*state.deployments, *state.connections, *state.links):
                 self.queue.add(key_of(owner))
+            for secret in state.secrets:
+                if isinstance(secret, RenderedView):
+                    self.queue.add(Key("AirflowDeployment", secret.meta.namespace, secret.owner_name))
 
     async def settle(self, seconds: float = 5.0) -> None:
         """Works for so many seconds of the fake clock; it must be quiet at the end of them."""
