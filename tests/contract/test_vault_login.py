@@ -303,6 +303,19 @@ async def test_a_mount_that_is_no_kv_2_is_told(stack: LocalStack) -> None:
     assert PLANTED not in str(caught.value)
 
 
+@pytest.mark.contract
+async def test_content_that_vault_does_not_take_is_no_wrong_cas(stack: LocalStack) -> None:
+    """It would be tried again for ever. Sources are checked before; this is for what slips through."""
+    deep: Any = PLANTED
+    for _ in range(900):
+        deep = [deep]
+    async with session_of(operator_settings(stack)) as (_, store, _):
+        state = await store.read_state(PATH, content=False)
+        with pytest.raises((VaultRefused, VaultUnavailable)) as caught:
+            await store.put(PATH, {"deep": deep}, state.version if state is not None else 0)
+    assert PLANTED not in str(caught.value)
+
+
 # Away
 
 

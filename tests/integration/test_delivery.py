@@ -38,6 +38,7 @@ async def test_the_entry_in_vault_holds_exactly_the_sourced_fields_and_says_whos
     await world.source("warehouse", login="etl", password="s3cret", extra__role="reader")
     await world.apply(sourced("warehouse", port=5432, extra={"sslmode": "require"}))
     await world.stored("warehouse", {"login": "etl", "password": "s3cret", "extra": {"role": "reader"}}, version=1)
+    await world.says("Connection", "warehouse", "Stored")
     entry = await world.entry("warehouse")
     made = await world.kube.get("Connection", "warehouse", world.team)
     system = await world.kube.get("Namespace", "kube-system", "")

@@ -12,7 +12,7 @@ import pytest
 
 from dev.stack import LocalStack
 from tests.support.faults import Fuse
-from tests.support.kube import encoded
+from tests.support.kube import MERGE, encoded, path_of
 from tests.support.manifests import connection, deployment, link, sourced, workspace
 from tests.support.picture import picture
 from tests.support.proxy import Proxy
@@ -227,6 +227,32 @@ async def _some_are_gone(world: World) -> None:
     await world.receives("local", **GOOD, limit=RESUME_SECONDS)
     await world.receives("prod", limit=RESUME_SECONDS)
     await world.says("Connection", "warehouse", "SourceGoneKept", about="Stored")
+
+
+async def _restored(world: World, **spec: Any) -> None:
+    """As from a backup without statuses, after the source went."""
+    await world.source("warehouse", password="s3cret")
+    await world.apply(sourced("warehouse"))
+    await world.says("Connection", "warehouse", "Stored")
+    await world.operator.settled()
+    await world.stop_operator()
+    await world.drop("warehouse")
+    path = path_of("Connection", world.team, "warehouse")
+    await world.kube.request("PATCH", f"{path}/status", {"status": None}, content_type=MERGE)
+    await world.apply(connection("warehouse", sharing="LinkedToAll", **spec), deployment("local"))
+    await world.start_operator()
+
+
+async def test_a_connection_restored_without_its_status_finds_its_value_in_vault(world: World) -> None:
+    await _restored(world, secretRef={"name": "warehouse"})
+    await world.receives("local", **GOOD)
+    await world.says("Connection", "warehouse", "SourceGoneKept", about="Stored")
+
+
+async def test_a_connection_restored_with_other_references_finds_no_value(world: World) -> None:
+    await _restored(world, secretRef={"name": "other"})
+    await world.says("Connection", "warehouse", "SourceMissing")
+    await world.keeps("local")
 
 
 async def test_deletions_during_a_broken_watch_are_found(proxied: World, proxy: Proxy) -> None:

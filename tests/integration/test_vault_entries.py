@@ -164,6 +164,21 @@ async def test_an_entry_of_a_namespace_of_the_same_name_with_another_uid_is_fore
     assert await world.entry("lake") == before
 
 
+async def test_a_deleted_entry_of_a_namespace_that_was_before_holds_up_nobody(world: World) -> None:
+    system = await world.kube.get("Namespace", "kube-system", "")
+    assert system is not None
+    path = world.path("lake")
+    await world.vault.put(path, password="before")
+    await world.vault.set_metadata(
+        path, manager="jetbridge", cluster=system["metadata"]["uid"], namespace_uid="of-a-namespace-that-was"
+    )
+    await world.vault.soft_delete(path)
+    await world.source("lake", password="ours")
+    await world.apply(sourced("lake", sharing="LinkedToAll"))
+    await world.receives("local", **GOOD, lake={**DB, "password": "ours"})
+    await world.stored("lake", {"password": "ours"}, version=2)
+
+
 async def test_a_foreign_entry_is_left_when_its_connection_is_deleted(world: World) -> None:
     path = world.path("lake")
     await world.vault.put(path, password="theirs")

@@ -7,7 +7,7 @@ and plans no action.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from jetbridge.core import manifest as manifests
@@ -21,17 +21,18 @@ from jetbridge.core.actions import (
 )
 from jetbridge.core.airflow import (
     MAX_ENTRY_BYTES,
-    MAX_SECRET_BYTES,
     NotRepresentable,
     connection_id_warnings,
     entry_size,
     render_json,
     render_uri,
 )
+from jetbridge.core.budget import Budget
 from jetbridge.core.digest import Keyring, Scope, canonical
 from jetbridge.core.fields import Fields, FieldValue, make_layer, merge, pack, plain_fields, to_airflow
 from jetbridge.core.manifest import EntryRecord, Manifest
 from jetbridge.core.resolve import DesiredEntry, LayerInput, Problem, Resolution
+from jetbridge.core.seal import Carried, intact, is_broken, sealed
 from jetbridge.core.secret_value import SecretValue
 from jetbridge.core.sources import origins_of
 from jetbridge.core.views import RENDERED_LABEL, SOURCE_LABEL, DeploymentView, Format, RenderedView
@@ -51,14 +52,6 @@ class Observed:
     current: RenderedView | None
     records: Manifest = field(default_factory=dict)
     others: tuple[RenderedView, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """An entry that stays as it stands in the Secret, byte for byte."""
-
-    record: EntryRecord
-    value: SecretValue = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,50 +122,20 @@ def recipe_of(entry: DesiredEntry, style: Format, keyring: Keyring, scope: Scope
     return keyring.digest("recipe", scope, canonical([style, entry.env_name, layers]))  # type: ignore[list-item]
 
 
-def _intact(
-    secret: RenderedView | None, records: Manifest, keyring: Keyring | None, scope: Scope
-) -> Iterator[tuple[str, Carried]]:
-    """The entries of a rendered Secret that are as they were written."""
-    for name, record in records.items() if secret is not None else ():
-        value = secret.data.get(name) if secret is not None else None
-        if value is None:
-            continue
-        # Under a key that was lost nothing can be checked: then it counts as intact, and is rendered anew if it can be.
-        if keyring is not None and keyring.knows(record.value) and not genuine(name, record, value, keyring, scope):
-            continue
-        yield name, Carried(record, value)
-
-
-def genuine(name: str, record: EntryRecord, value: SecretValue, keyring: Keyring, scope: Scope) -> bool:
-    """Whether record and value are as we wrote them, for the deployment of the scope."""
-    return keyring.matches(record.value, "value", scope, _sealed(name, record, value))
-
-
-def is_proven(secret: RenderedView, keyring: Keyring, namespace_uid: str) -> bool:
-    """Whether a Secret that carries our label was written by us: one genuine entry tells. Labels and owners can be forged."""
-    scope = Scope(namespace_uid, secret.owner_uid)
-    return any(
-        name in secret.data and genuine(name, record, secret.data[name], keyring, scope)
-        for name, record in manifests.load(secret.manifest).items()
-    )
-
-
 def draft(
     deployment: DeploymentView, scope: Scope, resolution: Resolution, observed: Observed, keyring: Keyring | None
 ) -> Draft:
     """Decides what happens to each entry. Without a keyring (Vault was never reached) entries can only stay or go."""
-    intact = {
-        **{
-            n: c for other in observed.others for n, c in _intact(other, manifests.load(other.manifest), keyring, scope)
-        },
-        **dict(_intact(observed.current, observed.records, keyring, scope)),
+    standing_now = {
+        **{n: c for other in observed.others for n, c in intact(other, manifests.load(other.manifest), keyring, scope)},
+        **dict(intact(observed.current, observed.records, keyring, scope)),
     }
     entries: list[DraftEntry] = []
     needs: dict[str, LayerInput] = {}
     order = {home: place for place, home in enumerate(deployment.workspaces)}
-    kept = {n: c for n, c in intact.items() if c.record.workspace in resolution.frozen}
+    kept = {n: c for n, c in standing_now.items() if c.record.workspace in resolution.frozen}
     for desired in resolution.entries:
-        standing = intact.get(desired.env_name)
+        standing = standing_now.get(desired.env_name)
         frozen = kept.get(desired.env_name)
         if frozen is not None:
             here = desired.connection.meta.namespace
@@ -187,7 +150,7 @@ def draft(
             entries.append(DraftEntry(desired, None, None, same))
             continue
         recipe = recipe_of(desired, deployment.format, keyring, scope)
-        if same is not None and same.record.recipe == recipe:
+        if same is not None and same.record.recipe == recipe and keyring.knows(same.record.value):
             entries.append(DraftEntry(desired, recipe, same, same))
             continue
         entries.append(DraftEntry(desired, recipe, None, same))
@@ -203,7 +166,7 @@ def plan(work: Draft, stored: StoredFields, keyring: Keyring | None, now: str) -
     data: dict[str, SecretValue] = {name: carried.value for name, carried in work.kept.items()}
     records: dict[str, EntryRecord] = {name: carried.record for name, carried in work.kept.items()}
     standing = {e.desired.env_name: e.last_good for e in work.entries if e.last_good is not None}
-    budget = _Budget({**work.kept, **standing})
+    budget = Budget({**work.kept, **standing})
     settled = [(entry, *_settle(work, entry, stored, keyring, now)) for entry in work.entries]
     for entry, rendered, text in sorted(settled, key=lambda s: _turn(s[0], s[2])):
         result, value = _fitted(entry, rendered, text, budget)
@@ -220,7 +183,7 @@ def plan(work: Draft, stored: StoredFields, keyring: Keyring | None, now: str) -
         manifest=manifests.dump(records),
         data=data,
     )
-    return Plan(tuple(_actions(body, records, work)), tuple(results), tuple(sorted(work.kept)), records)
+    return Plan(tuple(_actions(body, records, work, keyring)), tuple(results), tuple(sorted(work.kept)), records)
 
 
 def _turn(entry: DraftEntry, value: SecretValue | None) -> tuple[bool, bool, str]:
@@ -230,7 +193,7 @@ def _turn(entry: DraftEntry, value: SecretValue | None) -> tuple[bool, bool, str
 
 
 def _fitted(
-    entry: DraftEntry, result: Entry, value: SecretValue | None, budget: _Budget
+    entry: DraftEntry, result: Entry, value: SecretValue | None, budget: Budget
 ) -> tuple[Entry, SecretValue | None]:
     """The entry if it fits into the Secret; else what stood there."""
     last_good = entry.last_good
@@ -276,7 +239,7 @@ def _settle(
             unchanged = entry.last_good is not None and entry.last_good.value == value
             since = previous.since if previous is not None and unchanged else now
             record = EntryRecord(desired.connection.meta.namespace, desired.identity, entry.recipe, "", since)
-            seal = keyring.digest("value", work.scope, _sealed(desired.env_name, record, value))
+            seal = keyring.digest("value", work.scope, sealed(desired.env_name, record, value))
             record = replace(record, value=seal)
             return Entry(
                 desired, record, True, None, (*connection_id_warnings(desired.connection.connection_id), *warnings)
@@ -312,33 +275,7 @@ def render(fields: Mapping[str, FieldValue], style: Format) -> tuple[str, tuple[
     return render_json(connection), ()
 
 
-class _Budget:
-    """Counts what fits into one Secret and its annotation. What stands is counted from the beginning, so that neither
-    something new nor something that grew pushes out what was delivered."""
-
-    def __init__(self, standing: Mapping[str, Carried]) -> None:
-        self._data = sum(len(n) + len(c.value) for n, c in standing.items())
-        self._manifest = 64 + sum(len(manifests.dump({n: c.record})) for n, c in standing.items())
-
-    def add(self, name: str, value: SecretValue, record: EntryRecord, instead: Carried | None) -> str | None:
-        """Counts an entry in place of the one that stands, if any. When it does not fit, says why and counts nothing."""
-        data = self._data + len(name) + len(value)
-        listed = self._manifest + len(manifests.dump({name: record}))
-        if instead is not None:
-            data -= len(name) + len(instead.value)
-            listed -= len(manifests.dump({name: instead.record}))
-        if data > max(MAX_SECRET_BYTES, self._data):
-            return (
-                f"the deployment's Secret is full: Kubernetes allows {MAX_SECRET_BYTES} bytes, "
-                f"and this connection needs {len(value)}"
-            )
-        if listed > max(manifests.MAX_BYTES, self._manifest):
-            return "the deployment's Secret is full: it holds as many connections as one Secret can account for"
-        self._data, self._manifest = data, listed
-        return None
-
-
-def _actions(body: SecretBody, records: Manifest, work: Draft) -> list[SecretAction]:
+def _actions(body: SecretBody, records: Manifest, work: Draft, keyring: Keyring | None) -> list[SecretAction]:
     # What is withdrawn leaves the older Secrets first, whatever becomes of the new one.
     actions = [a for other in work.observed.others if (a := _shrink(other, work)) is not None]
     current = work.observed.current
@@ -346,7 +283,7 @@ def _actions(body: SecretBody, records: Manifest, work: Draft) -> list[SecretAct
         actions.append(CreateSecret(body))
     elif current.type != SECRET_TYPE:
         actions.append(RemakeSecret(body, current.meta.uid))
-    elif not _same(body, records, current):
+    elif not _same(body, records, current, keyring, work.scope):
         if current.immutable:
             actions.append(RemakeSecret(body, current.meta.uid))
         else:
@@ -378,8 +315,8 @@ def _shrink(other: RenderedView, work: Draft) -> SecretAction | None:
     return ReplaceSecret(body, other.meta.uid, other.meta.resource_version)
 
 
-def _same(body: SecretBody, records: Manifest, current: RenderedView) -> bool:
-    """Whether the Secret need not be written: its data, its owner, and of whom each entry is."""
+def _same(body: SecretBody, records: Manifest, current: RenderedView, keyring: Keyring | None, scope: Scope) -> bool:
+    """Whether the Secret need not be written: its data, its owner, of whom each entry is, and that no record was changed."""
     written = manifests.load(current.manifest)
     return (
         {n: (r.workspace, r.identity) for n, r in written.items()}
@@ -388,12 +325,8 @@ def _same(body: SecretBody, records: Manifest, current: RenderedView) -> bool:
         and all(current.labels.get(k) == v for k, v in LABELS.items())
         and current.data.keys() == body.data.keys()
         and all(current.data[k] == v for k, v in body.data.items())
+        and not any(is_broken(n, r, current.data[n], keyring, scope) for n, r in written.items())
     )
-
-
-def _sealed(name: str, record: EntryRecord, value: SecretValue) -> bytes:
-    parts = (name, record.workspace, record.identity, record.recipe, record.since)
-    return "\0".join(parts).encode() + b"\0" + value.reveal()
 
 
 def _problem(desired: DesiredEntry, reason: str, message: str) -> Problem:

@@ -59,7 +59,9 @@ class KeyedQueue(Generic[K]):
                 return key
             delay = self._heap[0][0] - now if self._heap else None
             try:
-                await asyncio.wait_for(self._wake.wait(), delay)
+                # Not wait_for: before Python 3.12 it loses a cancellation that meets a wake-up, and the worker would not end.
+                async with asyncio.timeout(delay):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

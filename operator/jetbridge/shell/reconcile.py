@@ -12,8 +12,9 @@ from jetbridge.core.fields import Fields, unpack
 from jetbridge.core.graph import Key
 from jetbridge.core.ingest import StoreReason, entry_matches
 from jetbridge.core.outcome import Outcome, WriteFailure, outcome_of
-from jetbridge.core.plan import Draft, Observed, Plan, StoredFields, Unavailable, draft, is_proven, plan
+from jetbridge.core.plan import Draft, Observed, Plan, StoredFields, Unavailable, draft, plan
 from jetbridge.core.resolve import DeploymentSlice, LayerInput, Resolution, WorkspaceSlice, resolve
+from jetbridge.core.seal import is_proven
 from jetbridge.core.status import deployment_status
 from jetbridge.core.views import RENDERED_LABEL, DeploymentView, Owner, RenderedView, owner_of
 from jetbridge.runtime.workers import Done, Result, Retry
