@@ -59,6 +59,8 @@ class LastIngest:
 
 # What is true of an entry until somebody changes it; Vault being away is not.
 _LASTING = (StoreReason.CHANGED, StoreReason.LOST, StoreReason.FOREIGN, StoreReason.MISSING)
+# Why Vault did not take what a source gives.
+_NOT_STORED = (StoreReason.UNAVAILABLE, StoreReason.DENIED, StoreReason.NOT_TAKEN, StoreReason.FOREIGN)
 
 
 def told_before(owner: Owner) -> LastIngest | None:
@@ -104,7 +106,7 @@ def material_of(
     if source.reason is not SourceReason.MISSING:
         return Blocked(source.reason.value, source.message)
     if record is None:
-        if last is not None and last.reason in (StoreReason.UNAVAILABLE, StoreReason.DENIED, StoreReason.FOREIGN):
+        if last is not None and last.reason in _NOT_STORED:
             return Blocked(last.reason.value, last.message)
         return Blocked(source.reason.value, source.message)
     if last is not None and last.reason in (StoreReason.CHANGED, StoreReason.LOST, StoreReason.FOREIGN):
@@ -113,6 +115,6 @@ def material_of(
 
 
 def _pending(owner: Owner, last: LastIngest | None) -> Blocked:
-    if last is not None and last.reason in (StoreReason.UNAVAILABLE, StoreReason.DENIED, StoreReason.FOREIGN):
+    if last is not None and last.reason in _NOT_STORED:
         return Blocked(last.reason.value, last.message)
     return Blocked(StoreReason.PENDING.value, f"the sources of {owner.meta} are being taken in")

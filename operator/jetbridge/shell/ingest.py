@@ -31,7 +31,7 @@ from jetbridge.shell.reconcile import timestamp
 from jetbridge.shell.vault.contract import CasMismatch, VaultError, VaultUnavailable
 
 _REPORT_AFTER = 0.05
-_RETRIED = (StoreReason.UNAVAILABLE, StoreReason.DENIED)
+_RETRIED = (StoreReason.UNAVAILABLE, StoreReason.DENIED, StoreReason.NOT_TAKEN)
 
 
 class OwnerReconciler:

@@ -25,6 +25,8 @@ from jetbridge.shell.vault.contract import VaultError, VaultUnavailable
 _PENDING_SECONDS = 10.0
 # The Secret was not the one that was seen, and has been read since: no pause is needed.
 _LOOKED_AGAIN = ("conflict", "label")
+# Nobody tells when Vault gives what it refused.
+_RETRIED = (StoreReason.DENIED.value, StoreReason.NOT_TAKEN.value)
 
 
 def timestamp(seconds: float) -> str:
@@ -75,8 +77,9 @@ class DeploymentReconciler:
         if wait > 0:
             return Done(again_after=wait)
         await ctx.report(view, deployment_status(view, resolution, result, failure, timestamp(ctx.now())))
-        if any(isinstance(s, Unavailable) and s.reason == StoreReason.DENIED.value for s in stored.values()):
-            return Retry("VaultDenied")
+        for found in stored.values():
+            if isinstance(found, Unavailable) and found.reason in _RETRIED:
+                return Retry(found.reason)
         return Retry(retry) if retry is not None else Done()
 
     def _look_again(self, view: DeploymentView, reason: str) -> Result:

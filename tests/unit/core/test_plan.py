@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jetbridge.core import budget
 from jetbridge.core import manifest as manifests
 from jetbridge.core import plan as planning
 from jetbridge.core.actions import CreateSecret, DeleteSecret, RemakeSecret, ReplaceSecret
@@ -506,7 +507,7 @@ def test_what_shrinks_makes_room() -> None:
 
 def test_a_secret_that_is_too_large_already_can_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     full = bigs(**{f"c{n}": 112 for n in range(9)}).held()
-    monkeypatch.setattr(planning, "MAX_SECRET_BYTES", 500 * 1024)
+    monkeypatch.setattr(budget, "MAX_SECRET_BYTES", 500 * 1024)
     result = bigs(**{f"c{n}": 10 for n in range(9)}).run(full)
     assert problems(result) == {}
 

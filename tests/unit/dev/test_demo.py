@@ -85,6 +85,7 @@ def entries(world: World) -> list[VaultEntry]:
             "cluster": CLUSTER,
             "namespace_uid": world.get("Namespace", "", WORKSPACE)["metadata"]["uid"],
             "object_uid": world.get(kind, WORKSPACE, name)["metadata"]["uid"],
+            "refs": world.get(kind, WORKSPACE, name)["status"]["vault"]["refs"],
         }
         path = f"secret/jetbridge/{WORKSPACE}/{collection}/{name}"
         found.append(VaultEntry(kind, WORKSPACE, name, path, 1, custom, content))
