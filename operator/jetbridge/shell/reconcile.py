@@ -249,7 +249,9 @@ class DeploymentReconciler:
         )
         raw = await ctx.cluster.get_secret(namespace, name)
         known = ctx.state.secrets.get(namespace, name)
-        if known is not None and (raw is None or raw["metadata"]["uid"] != known.meta.uid):
+        # Without its label no watch shows it, and what is known of it would never be put right.
+        shown = raw is not None and RENDERED_LABEL in (raw["metadata"].get("labels") or {})
+        if known is not None and (raw is None or not shown or raw["metadata"]["uid"] != known.meta.uid):
             ctx.state.remove(known)
         if raw is not None:
             ctx.take_secret(raw, own_write=False)
