@@ -12,7 +12,8 @@ PYTEST := $(PY) -m pytest
 
 .PHONY: help
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@if [ -t 1 ]; then b=$$'\e[1m'; n=$$'\e[0m'; fi; \
+	awk -v b="$$b" -v n="$$n" 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %s%-18s%s %s\n", b, $$1, n, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml uv.lock dev/bootstrap
 	@dev/bootstrap $(VENV)

@@ -43,7 +43,7 @@ async def test_a_source_rewritten_with_the_same_values_makes_no_new_version(worl
 
 async def test_a_source_made_after_its_connection_is_taken_in(world: World) -> None:
     await world.apply(sourced("warehouse", sharing="LinkedToAll"), deployment("local"))
-    await world.says("Connection", "warehouse", "SourceMissing", mentions="kubectl label secret warehouse")
+    await world.says("Connection", "warehouse", "SourceMissing", mentions="kubectl label --overwrite secret warehouse")
     await world.source("warehouse", password="s3cret")
     await world.receives("local", warehouse={**DB, "password": "s3cret"})
 

@@ -38,7 +38,8 @@ class EnvDelivery(ApiModel):
     )
     format: Literal["JSON", "URI"] | None = Field(
         default=None,
-        description="JSON keeps every value (when left out); URI is for old readers and refuses what it can't carry.",
+        description="JSON keeps every value (when left out); URI is for old readers: it loses descriptions, and refuses "
+        "what would come back changed.",
     )
 
 

@@ -91,7 +91,9 @@ def _files(paths: Iterable[Path], problems: list[str]) -> Iterator[Path]:
             if not found:
                 problems.append(f"{path}: the folder holds no .yaml, .yml or .json file")
             yield from found
-        elif path.is_file():
+        elif str(path) == "-":
+            yield Path("/dev/stdin")
+        elif path.exists():
             yield path
         else:
             problems.append(f"{path}: there is no such file or folder")

@@ -59,7 +59,7 @@ def render_deployment(state: ClusterState, view: DeploymentView) -> OfflineDeplo
     notes: list[str] = []
     material = {owner.meta.uid: _material(state, owner, notes) for owner in owners}
     namespace = state.namespace(view.meta.namespace)
-    resolution = resolve(DeploymentSlice(view, namespace, workspaces, material))
+    resolution = resolve(DeploymentSlice(view, namespace, workspaces, material, discreet=False))
     scope = Scope(namespace.meta.uid if namespace is not None else "", view.meta.uid)
     work = draft(view, scope, resolution, Observed(None), _KEYRING)
     stored = {

@@ -22,11 +22,14 @@ _PLAIN_WIDTH = 160
 
 
 def render(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files or folders of resources, or - for standard input.", show_default=False),
+    ] = None,
     files: Annotated[
-        list[Path],
-        typer.Option("--file", "-f", help="A file or a folder of resources; repeat for more.", show_default=False),
-    ],
-    more: Annotated[list[Path] | None, typer.Argument(help="More files or folders.", show_default=False)] = None,
+        list[Path] | None,
+        typer.Option("--file", "-f", help="The same, as an option; repeat for more.", show_default=False),
+    ] = None,
     deployment: Annotated[
         str | None,
         typer.Option("--deployment", "-d", help="Only this deployment, as namespace/name.", show_default=False),
@@ -49,13 +52,16 @@ def render(
     """
     if show_secrets and output != "json":
         _fail(["--show-secrets needs -o json: secrets are for programs, not for terminals"], 2)
+    given = [*(files or ()), *(paths or ())]
+    if not given:
+        _fail(["name a file or a folder, for example: jetbridge render -f examples/quickstart"], 2)
     try:
-        state, refused = load([*files, *(more or ())], namespace)
+        state, refused = load(given, namespace)
     except ManifestError as error:
         _fail(error.problems, 1)
     found = render_all(state)
     if deployment is not None:
-        found = [d for d in found if str(d.deployment.meta) == deployment]
+        found = [d for d in found if deployment in (str(d.deployment.meta), d.deployment.meta.name)]
         if not found:
             _fail([f"no AirflowDeployment {deployment} is in the files; give it as namespace/name"], 1)
     if not found and not refused:

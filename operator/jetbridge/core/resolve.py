@@ -37,6 +37,8 @@ class DeploymentSlice:
     namespace: NamespaceView | None
     workspaces: tuple[WorkspaceSlice, ...]
     material: Mapping[str, Material] = field(repr=False)
+    discreet: bool = True
+    """Whether another tenant's source problems are told by their reason alone; offline there is no other tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ def resolve(world: DeploymentSlice) -> Resolution:
     entries = []
     for name in sorted(by_name):
         winner, *losers = sorted(by_name[name], key=lambda c: c.rank)
-        entries.append(_entry(name, winner, world.material, here))
+        entries.append(_entry(name, winner, world.material, here if world.discreet else None))
         told += _tell_losers(name, winner, losers)
     return Resolution(
         tuple(entries),
@@ -212,7 +214,7 @@ def _tell_losers(name: str, winner: _Candidate, losers: list[_Candidate]) -> Ite
             yield Told(meta.uid, "NameTaken", message)
 
 
-def _entry(name: str, winner: _Candidate, material: Mapping[str, Material], here: str) -> DesiredEntry:
+def _entry(name: str, winner: _Candidate, material: Mapping[str, Material], here: str | None) -> DesiredEntry:
     connection, link = winner.connection, winner.link
     identity = fingerprint(connection.meta.uid, link.meta.uid if link is not None else "")
     layers: list[LayerInput] = []
@@ -233,7 +235,7 @@ def _entry(name: str, winner: _Candidate, material: Mapping[str, Material], here
         origin = "" if owner is connection else f"link {owner.meta.name}"
         unset = tuple(spec.unset or ()) if isinstance(spec, Overrides) else ()
         layers.append(LayerInput(origin, owner.meta, spec, unset, ready))
-    if blocked is not None and connection.meta.namespace != here:
+    if blocked is not None and here is not None and connection.meta.namespace != here:
         # What is wrong with a source is for the workspace's people to read, not for another tenant's.
         blocked = replace(blocked, message=f"Connection {connection.meta} can't be used now; its status says why")
     return DesiredEntry(name, connection, link, tuple(layers), identity, blocked)

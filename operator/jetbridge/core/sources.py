@@ -123,7 +123,7 @@ def _collect(spec: ConnectionFields, namespace: str, lookup: Lookup) -> Collecte
         key = item.secret_key_ref.key or item.field
         if key not in secret.data:
             raise _Refuse(
-                SourceReason.MISSING,
+                SourceReason.INVALID,
                 f"Secret {secret.meta} has no key {key!r}, which fieldsFrom names for {item.field}; "
                 f"it has: {_keys(secret)}",
             )
@@ -161,7 +161,7 @@ def _source(name: str, namespace: str, lookup: Lookup) -> SourceView:
         raise _Refuse(
             SourceReason.MISSING,
             f"there is no Secret {namespace}/{name} with the label {SOURCE_LABEL}=true; "
-            f"make it, or label it: kubectl label secret {name} -n {namespace} {SOURCE_LABEL}=true",
+            f"make it, or label it: kubectl label --overwrite secret {name} -n {namespace} {SOURCE_LABEL}=true",
         )
     if secret.type not in SOURCE_TYPES:
         raise _Refuse(

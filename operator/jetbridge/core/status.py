@@ -216,7 +216,7 @@ def connection_status(
     elif isinstance(known.material, NoMaterial):
         ready = ("True", "Accepted", "accepted; it has no sourced fields")
     else:
-        ready = ("True", "Stored", _stored(view, known)[2])
+        ready = ("True", *_stored(view, known)[1:])
     body["conditions"] = [*conditions, _ready(view, ready, now)]
     return body
 
@@ -268,7 +268,10 @@ def _link_verdict(
         return (
             "False",
             "DeploymentNotFound",
-            f"no AirflowDeployment {where} lists the workspace {home}; add it to its spec.workspaces",
+            (
+                f"there is no AirflowDeployment {where} that lists the workspace {home}: check deploymentRef's name and "
+                f"namespace (this one when left out), or add {home} to its spec.workspaces"
+            ),
         ), "0/0"
     if outcome is None:
         return None

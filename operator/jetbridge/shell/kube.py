@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+import yaml
 from kubernetes.aio import client as k8s
 from kubernetes.aio import config as k8s_config
 
@@ -87,7 +88,7 @@ async def load_credentials(kubeconfig: Path | None) -> k8s.Configuration:
             k8s_config.load_incluster_config(  # type: ignore[no-untyped-call]
                 client_configuration=configuration
             )
-    except (k8s_config.ConfigException, OSError) as error:
+    except (k8s_config.ConfigException, yaml.YAMLError, OSError) as error:
         where = f"in {kubeconfig}" if kubeconfig is not None else "in a pod, nor a kubeconfig"
         raise ClusterError(f"no credentials for Kubernetes {where} ({type(error).__name__})") from None
     configuration.connection_pool_maxsize = 100

@@ -233,6 +233,12 @@ class DeploymentReconciler:
             labels.setdefault(RENDERED_LABEL, "")
             ctx.take_secret(raw, own_write=False)
             return None, "label"
+        if raw is not None and owner_of(raw)[0]:
+            return WriteFailure(
+                "SecretNameTaken",
+                f"Secret {view.meta.namespace}/{view.secret_name} is that of AirflowDeployment {owner_of(raw)[0]}; "
+                "set another spec.deliver.env.secretName",
+            ), "taken"
         return WriteFailure(
             "SecretNameTaken",
             f"a Secret {view.meta.namespace}/{view.secret_name} exists that is not this deployment's and is left alone; "

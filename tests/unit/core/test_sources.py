@@ -181,12 +181,13 @@ def test_origins_are_told_from_the_references_alone() -> None:
 def test_a_missing_secret_says_how_to_label_one() -> None:
     problem = refused(WHOLE)
     assert problem.reason is SourceReason.MISSING
-    assert "kubectl label secret creds -n team-a jetbridge.dev/source=true" in problem.message
+    assert "kubectl label --overwrite secret creds -n team-a jetbridge.dev/source=true" in problem.message
 
 
 def test_a_missing_key_names_the_keys_that_are_there() -> None:
+    """A key that went is no source that went: who mistypes it in a rotation hears of it."""
     problem = refused(fields_from(password="creds/nope"), a_source(data={"b": PLANTED, "a": PLANTED}))
-    assert problem.reason is SourceReason.MISSING
+    assert problem.reason is SourceReason.INVALID
     assert "'nope'" in problem.message
     assert "a, b" in problem.message
 
