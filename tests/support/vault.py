@@ -44,7 +44,11 @@ class VaultRoot:
         current = int(meta["current_version"])
         content = None
         if current in versions and not versions[current]["deletion_time"] and not versions[current]["destroyed"]:
-            content = (await self.call("GET", f"{MOUNT}/data/{PREFIX}/{path}"))["data"]["data"]
+            try:
+                content = (await self.call("GET", f"{MOUNT}/data/{PREFIX}/{path}"))["data"]["data"]
+            except VaultRefusedError as refused:
+                if refused.status != 404:  # 404: deleted between the two looks
+                    raise
         return Entry(
             version=current,
             content=content,

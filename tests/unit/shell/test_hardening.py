@@ -476,6 +476,21 @@ async def test_a_deployment_that_is_not_admitted_and_can_not_write_does_not_hold
     assert world.cluster.get(*WAREHOUSE) is None
 
 
+async def test_a_deployment_that_lost_its_consent_and_its_new_name_does_not_hold_up_a_deletion(world: Harness) -> None:
+    """Its older Secret was emptied with the consent; the new one can't be made, for as long as its people leave it so."""
+    await world.settle()
+    world.put(objects.source("airflow", "taken", {"mine": "x"}, labelled=False))
+    world.put(objects.deployment("airflow", "staging", workspaces=["team-a"], secret_name="taken"))
+    await world.settle()
+    world.cluster.delete(*WORKSPACE)
+    await world.settle(30)
+    assert world.ready(*STAGING) == ("False", "SecretNameTaken")
+    assert world.env("airflow", "staging-connections") == {}
+    world.cluster.delete(*WAREHOUSE)
+    await world.settle(2)
+    assert world.cluster.get(*WAREHOUSE) is None
+
+
 # Conditions of others
 
 
